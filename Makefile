@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Two commands matter: "make run" (the demonstration) and "make check" (the tests). Both install
+# what is missing and need no other preparation. "make help" lists the rest.
+
+PREFIX	?= /usr/local
+DESTDIR	?=
+KVER	?= $(shell uname -r)
+KERNEL	?= 6.1
+ID	?=
+SOAK	?= 3600
+
+VM	:= tools/vm/vm
+TESTS	:= tools/vm/run-tests
+
+# libexo is first: the others link it.
+SUBDIRS	:= $(patsubst %/Makefile,%,$(wildcard libexo/Makefile tools/exoctl/Makefile \
+	   samples/Makefile selftests/Makefile bench/Makefile))
+
+# Under sudo files would belong to root: build as the user who called.
+AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
+
+.PHONY: all setup module user run shell check check-rest check-all fuzz soak bench
+.PHONY: insmod rmmod install clean help sparse $(SUBDIRS)
+
+all: module user
+
+setup:
+	@tools/setup
+
+module: setup
+	@tools/vm/build-module $(KERNEL)
+
+user: $(SUBDIRS)
+
+$(SUBDIRS): setup
+	+@$(MAKE) --no-print-directory -C $@ all
+
+$(filter-out libexo,$(SUBDIRS)): $(filter libexo,$(SUBDIRS))
+
+run: all
+	@if [ -e /dev/exo ]; then tools/demo/run; else tools/demo/run-vm; fi
+
+shell: all
+	@tools/vm/vm-shell $(KERNEL)
+
+check: all
+	@$(TESTS) --unit 6.1
+
+# What check-all has and check has not. "make check-all" runs the fuzzer for a minute, too: it is
+# one of the programs in selftests/LIST.
+check-rest: all
+	@$(TESTS) 6.12 7.2 debug
+
+check-all: all
+	@$(TESTS) --unit 6.1 6.12 7.2 debug
+
+soak: all
+	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
+
+bench: all
+	@$(MAKE) --no-print-directory -C bench run ID=$(ID)
+
+sparse: setup
+	@tools/vm/build-module $(KERNEL) C=1
+
+insmod:
+	@$(AS_USER) $(MAKE) --no-print-directory setup
+	@$(AS_USER) tools/vm/build-module host
+	@tools/insmod
+
+rmmod:
+	@tools/insmod --remove
+
+install:
+	@packaging/install '$(DESTDIR)' '$(PREFIX)' '$(KVER)'
+	@for dir in $(filter-out selftests,$(SUBDIRS)); do \
+		$(MAKE) --no-print-directory -C $$dir install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' \
+			|| exit 1; \
+	done
+
+clean:
+	@for dir in $(SUBDIRS); do $(MAKE) --no-print-directory -C $$dir clean || exit 1; done
+	@rm -rf build
+
+help:
+	@echo 'make             build everything (module for KERNEL=6.1; also 6.12, 7.2, debug)'
+	@echo 'make run         the demonstration: a database on exo frames (in a VM, or here if /dev/exo exists)'
+	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
+	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, and a minute of fuzzing'
+	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
+	@echo 'make bench       every comparison; ID=M3 runs one'
+	@echo 'make soak        the fuzzer for SOAK=3600 seconds'
+	@echo 'make sparse      the module under sparse'
+	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'
+	@echo 'make install     DESTDIR=, PREFIX=/usr/local, KVER=$$(uname -r)'
+	@echo 'make setup       install the Debian packages that are missing (the others do it, too)'
+	@echo 'make clean       remove what was built here; kernels stay in ~/.cache/exo'
