@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The operation table: one row a command, for ioctl and uring_cmd alike. dev.c copies the struct in
+ * once, checks its size against the row, calls the handler, and copies the struct back (also when
+ * the handler fails: out_done counts). Handlers never touch the caller's copy.
+ */
+#ifndef EXO_DEV_H
+#define EXO_DEV_H
+
+#include <linux/types.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+
+#include <exo/exo.h>
+
+struct exo_env;
+
+#define EXO_OP_ADMIN (1U << 0)	/* needs CAP_SYS_ADMIN in the initial namespace, else EPERM */
+#define EXO_OP_THREAD (1U << 1)	/* needs the caller's registers or identity */
+
+/* Largest argument struct of any command; dev.c keeps it on the stack. */
+#define EXO_OP_MAX_SIZE 160
+
+/**
+ * struct exo_op - one command
+ * @nr: enum exo_nr
+ * @size: what this module knows of the struct
+ * @flags: EXO_OP_ADMIN, EXO_OP_THREAD: EOPNOTSUPP through uring_cmd
+ * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked
+ */
+struct exo_op {
+	u16 nr;
+	u16 size;
+	u32 flags;
+	int (*fn)(struct exo_env *env, void *arg);
+};
+
+#define EXO_OP(_nr, _type, _flags, _fn) \
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn) }
+
+/**
+ * struct exo_noun - what a noun gives to dev.c
+ * @name: for the log
+ * @ops: its commands
+ * @nr_ops: how many
+ * @init: at module load, may be NULL
+ * @exit: at unload, after the last environment is gone
+ * @env_init: a new environment; on error nothing is left
+ * @env_exit: an environment dies: everything goes back. No mapping and no request is left by then
+ * @mmap_kinds: bitmap of EXO_MMAP_KIND()s that @mmap serves
+ * @mmap: vma->vm_pgoff is untouched; vma->vm_file->private_data is the environment
+ * @features: EXO_FEATURE_* bits of this kernel and machine, asked once after @init
+ */
+struct exo_noun {
+	const char *name;
+	const struct exo_op *ops;
+	unsigned int nr_ops;
+	int (*init)(void);
+	void (*exit)(void);
+	int (*env_init)(struct exo_env *env);
+	void (*env_exit)(struct exo_env *env);
+	unsigned long mmap_kinds;
+	int (*mmap)(struct exo_env *env, struct vm_area_struct *vma);
+	u64 (*features)(void);
+};
+
+extern const struct exo_noun exo_env_noun;
+extern const struct exo_noun exo_cap_noun;
+extern const struct exo_noun exo_mem_noun;
+
+/*
+ * The module's own inode mapping: f_mapping of every open file, whichever device node it came
+ * through, so that unmap_mapping_range() here reaches every mapping there is (INV-ENV-2).
+ */
+extern struct address_space *exo_mapping;
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Environments, the users they are charged to, capabilities, the event ring.
+ *
+ * An environment is one open file. Its memory is freed by RCU after the last reference: the file
+ * holds one until release(); the revocation worker takes others. "dead" is set first in release(),
+ * under envs_lock, and nothing new is done for a dead environment.
+ */
+#ifndef EXO_ENV_H
+#define EXO_ENV_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+#include <linux/uidgid.h>
+#include <linux/wait.h>
+
+#include <exo/exo.h>
+
+struct eventfd_ctx;
+struct pid;
+struct exo_mem_env;
+
+/**
+ * struct exo_user - a uid (of the outermost user namespace's owner) and its limits
+ * @uid: key, in the initial namespace
+ * @refs: environments and quarantined frames; freed with the last unless it has limits of its own
+ * @frames: frames charged: held and quarantined
+ * @max_frames, @min_frames, @deadline_ms, @max_envs, @max_views: limits, see struct exo_quota
+ * @envs, @views: how many there are
+ * @reserved: guaranteed minimum that is reserved in the pool now
+ * @failures: of capability checks, decaying; slows guessing down
+ */
+struct exo_user {
+	struct hlist_node node;
+	kuid_t uid;
+	refcount_t refs;
+	atomic_t frames;
+	atomic_t envs;
+	atomic_t views;
+	u32 max_frames;
+	u32 min_frames;
+	u32 deadline_ms;
+	u32 max_envs;
+	u32 max_views;
+	u32 reserved;
+	bool own_limits;
+	spinlock_t lock;
+	u32 failures;
+	unsigned long failure_jiffies;
+};
+
+struct exo_event_ring {
+	spinlock_t lock;
+	struct exo_ring *shared;	/* vmalloc_user; NULL until the first mmap or event */
+	u64 head;			/* the truth; shared->head is a copy */
+	u64 overflow;
+	u32 seq;
+	struct eventfd_ctx *eventfd;
+	wait_queue_head_t wait;
+};
+
+struct exo_env {
+	u64 number;
+	struct kref ref;
+	struct rcu_head rcu;
+	struct list_head node;		/* in exo_envs, under exo_envs_lock */
+	bool dead;
+	struct exo_user *user;
+	struct pid *opener;
+	struct exo_event_ring ring;
+	struct exo_mem_env *mem;	/* the mem noun's own */
+};
+
+/* All live environments, in order of number. */
+extern struct list_head exo_envs;
+extern struct mutex exo_envs_lock;
+
+/* env/env.c */
+struct exo_env *exo_env_create(struct file *file);	/* or ERR_PTR */
+void exo_env_release(struct exo_env *env);
+struct exo_env *exo_env_get(struct exo_env *env);
+void exo_env_put(struct exo_env *env);
+/* Live environment by number, with a reference, or NULL. Sleeps. */
+struct exo_env *exo_env_find(u64 number);
+
+/* env/user.c */
+struct exo_user *exo_user_get(kuid_t uid, bool create);	/* with a reference; ERR_PTR / NULL */
+void exo_user_hold(struct exo_user *user);
+void exo_user_put(struct exo_user *user);
+int exo_user_charge_frames(struct exo_user *user, u32 n);	/* 0 or -EDQUOT; any context */
+void exo_user_uncharge_frames(struct exo_user *user, u32 n);
+int exo_user_charge_view(struct exo_user *user);
+void exo_user_uncharge_view(struct exo_user *user);
+/* Sum of the guaranteed minima that are reserved now. */
+u32 exo_user_reserved_total(void);
+
+/* env/ring.c: any context that may take a spinlock (not hard irq) */
+void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3);
+
+/* env/cap.c */
+/* A generation never used before. Any context. */
+u64 exo_cap_next_generation(void);
+void exo_cap_seal(struct exo_cap *cap);		/* fills in the MAC */
+/*
+ * Is @cap well formed, of @kind, and is its MAC right? 0 or -EACCES; a failure is counted against the caller's
+ * uid and may sleep, so no lock may be held. The generation is the caller's business, after this.
+ */
+int exo_cap_authentic(struct exo_env *env, const struct exo_cap *cap, u16 kind);
+
+/**
+ * struct exo_cap_ops - what a kind of object tells env/cap.c
+ * @generation: the object's generation now, if it exists: 0 or -ENOENT
+ * @owned: the same, if @env owns it: 0 or -EACCES
+ * @revoke: give it a new generation and break every binding outside its owner; sleeps
+ */
+struct exo_cap_ops {
+	int (*generation)(u64 object, u64 *generation);
+	int (*owned)(struct exo_env *env, u64 object, u64 *generation);
+	int (*revoke)(struct exo_env *env_or_null, u64 object, u64 generation);
+};
+void exo_cap_register(u16 kind, const struct exo_cap_ops *ops);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Frames: the pool, who owns what, and the records of where a frame is bound.
+ *
+ * A frame number is block << 9 | index. A block is 512 frames: one 2 MiB compound page ("huge"), or
+ * 512 single pages (physically contiguous if the buddy allocator had them so).
+ *
+ * States, and the functions of each transition:
+ *
+ *	ABSENT -> FREE		exo_pool_grow, exo_pool_refill
+ *	FREE -> TAKEN		exo_frames_alloc: owner set, zeroed if the last owner was another
+ *	TAKEN -> LEAVING	exo_frames_give_up: new generation; no bind, fault or window from here
+ *	LEAVING -> FREE		after unmap, flush and a reference count of one
+ *	LEAVING -> QUARANTINED	if I/O still pins it: still charged, looked at again by a worker
+ *	QUARANTINED -> FREE	the pin is gone
+ *	FREE -> ABSENT		exo_pool_shrink, the shrinker
+ *
+ * Locks, outermost first (docs/locking.md):
+ *	mmap_lock or VMA lock -> view->lock (mutex) -> owner's mem->frames_lock (spin) -> pool lock (spin)
+ *
+ * The owner's frames_lock guards, for each frame that it owns: state, generation, owner and the binding
+ * records. exo_frame_lock() finds and takes it. Only one frames_lock is ever held at a time.
+ */
+#ifndef EXO_MEM_FRAME_H
+#define EXO_MEM_FRAME_H
+
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#include "env/env.h"
+
+#define EXO_NO_PAGE (~0U)
+#define EXO_BLOCK_SHIFT EXO_HUGE_ORDER
+#define EXO_BLOCK_FRAMES EXO_HUGE_FRAMES
+
+enum exo_frame_phase {
+	EXO_PHASE_ABSENT,
+	EXO_PHASE_FREE,
+	EXO_PHASE_TAKEN,
+	EXO_PHASE_LEAVING,
+	EXO_PHASE_QUARANTINED,
+};
+
+struct exo_view;
+
+/**
+ * struct exo_binding - a binding beyond a frame's first
+ * Allocated with GFP_KERNEL_ACCOUNT before the locks are taken; at most EXO_BINDINGS_MAX a frame.
+ */
+struct exo_binding {
+	struct list_head node;
+	u32 view;
+	u32 page;
+};
+#define EXO_BINDINGS_MAX 256
+
+/**
+ * struct exo_frame - a page frame
+ * @page: the page; of a 2 MiB frame each of the 512 entries has its own subpage
+ * @owner: environment, NULL unless TAKEN or LEAVING
+ * @generation: of capabilities for it (of a 2 MiB frame the first entry's counts)
+ * @bview, @bpage: the first binding: view number and page; @bpage is EXO_NO_PAGE if there is none. @bview stays
+ *	after an unbind: together with @stale it says which TLB may still hold a translation
+ * @stale: view->seq of the last unbind or rebind from @bview; the translation is gone for sure when
+ *	view->flushed >= stale, or that view is no more
+ * @more: further bindings
+ * @last_owner: number of the environment that last held it, 0: Linux
+ * @held: in owner's mem->held (2 MiB frame: only the first entry)
+ */
+struct exo_frame {
+	struct page *page;
+	struct exo_env *owner;
+	u64 generation;
+	u64 stale;
+	u32 bview;
+	u32 bpage;
+	struct list_head more;
+	u64 last_owner;
+	struct list_head held;
+	u8 phase;
+	u8 order;
+	u8 node;
+	u8 flags;
+	u16 colour;
+	u16 nr_more;
+};
+
+/* The blocks that are there; slots are filled under the pool's lock and never freed while loaded. */
+extern struct exo_frame **exo_blocks;
+extern u32 exo_nr_frames;	/* length of the frame table */
+
+/* NULL if @nr is out of range or its block was never there. Speculation-safe. */
+static inline struct exo_frame *exo_frame(u32 nr)
+{
+	struct exo_frame *block;
+
+	if (unlikely(nr >= exo_nr_frames))
+		return NULL;
+	nr = array_index_nospec(nr, exo_nr_frames);
+	block = READ_ONCE(exo_blocks[nr >> EXO_BLOCK_SHIFT]);
+	return block ? block + (nr & (EXO_BLOCK_FRAMES - 1)) : NULL;
+}
+
+/* First entry of the frame that @nr is part of: itself, or the head of its 2 MiB frame. */
+static inline u32 exo_frame_head(u32 nr, const struct exo_frame *frame)
+{
+	return frame->order ? nr & ~(EXO_BLOCK_FRAMES - 1) : nr;
+}
+
+/**
+ * struct exo_grant - a frame that this environment imported
+ * Valid while the frame's generation is this one.
+ */
+struct exo_grant {
+	u64 generation;
+	u16 rights;
+};
+
+/**
+ * struct exo_mem_env - what mem keeps per environment
+ * @frames_lock: see the top of this file
+ * @held: frames that it owns
+ * @nr_held: how many (a 2 MiB frame counts 512)
+ * @nr_quarantined: given up, still pinned
+ * @nr_bound: pages bound in its views
+ * @grants: frame number -> struct exo_grant
+ * @views: view number -> struct exo_view, only this environment's
+ * @upcalls: the fault side's own
+ * The rest: revocation, under @revoke_lock.
+ */
+struct exo_mem_env {
+	struct exo_env *env;
+	spinlock_t frames_lock;
+	struct list_head held;
+	u32 nr_held;
+	atomic_t nr_quarantined;
+	atomic64_t nr_bound;
+	struct xarray grants;
+	struct xarray views;
+	struct exo_upcalls *upcalls;
+
+	spinlock_t revoke_lock;
+	u32 wanted;
+	u64 deadline_ns;
+	u32 why;
+	u64 asked, given, taken;
+	struct list_head log;		/* struct exo_log_entry that are filled */
+	struct list_head log_spare;	/* set aside, one a frame held */
+	u32 nr_log;
+};
+
+static inline struct exo_mem_env *exo_mem(struct exo_env *env)
+{
+	return env->mem;
+}
+
+/*
+ * Take the frames_lock of @frame's owner. Returns the owner with the lock held, or NULL with nothing
+ * held if the frame has no owner. Call under rcu_read_lock(), which keeps the owner's memory.
+ */
+static inline struct exo_env *exo_frame_lock(struct exo_frame *frame)
+{
+	struct exo_env *owner;
+
+	for (;;) {
+		owner = READ_ONCE(frame->owner);
+		if (!owner)
+			return NULL;
+		spin_lock(&owner->mem->frames_lock);
+		if (likely(frame->owner == owner))
+			return owner;
+		spin_unlock(&owner->mem->frames_lock);
+	}
+}
+
+static inline void exo_frame_unlock(struct exo_env *owner)
+{
+	spin_unlock(&owner->mem->frames_lock);
+}
+
+/*
+ * What @env may do with frame @nr now: EXO_RIGHT_*, or -EACCES (not its own, not imported), -ESTALE (imported
+ * and revoked). The frame's owner is locked.
+ */
+int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame);
+
+/* mem/pool.c, mem/alloc.c, mem/window.c, mem/share.c, mem/revoke.c, mem/table.c: see their headers */
+int exo_pool_init(void);
+void exo_pool_exit(void);
+int exo_revoke_init(void);
+void exo_revoke_exit(void);
+
+/* mem/mem.c glues the noun together: env_init, env_exit, mmap by kind, the table of ops. */
+int exo_frames_env_init(struct exo_env *env);
+void exo_frames_env_exit(struct exo_env *env);	/* gives back every frame, after the views are gone */
+int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma);
+int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma);
+/* Unmap frames from every window; returns when no CPU can reach them through one. Sleeps. */
+void exo_window_unmap_frames(const u32 *frames, u32 n);
+
+/* Handlers (frame side). */
+int exo_mem_pool_op(struct exo_env *env, void *arg);
+int exo_mem_alloc_op(struct exo_env *env, void *arg);
+int exo_mem_free_op(struct exo_env *env, void *arg);
+int exo_mem_import_op(struct exo_env *env, void *arg);
+int exo_mem_drop_op(struct exo_env *env, void *arg);
+int exo_mem_revoke_op(struct exo_env *env, void *arg);
+int exo_mem_log_op(struct exo_env *env, void *arg);
+int exo_mem_query_op(struct exo_env *env, void *arg);
+/* For EXO_ENV_STATUS and EXO_ENV_LIST: fill in the mem part. */
+void exo_mem_fill_status(struct exo_env *env, struct exo_env_status *st);
+/* For EXO_INFO and the quota: size of the pool and its properties. */
+u32 exo_pool_present(void);
+u32 exo_pool_colours(void);
+
+#endif
