@@ -5,6 +5,7 @@
 # suite without touching the system's own apt state.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck disable=SC2034 # the scripts that read this file use it
 vmdir=$top/tools/vm
 cache=${EXO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/exo}
 export PATH=$PATH:/usr/sbin:/sbin
