@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * exo through the caller's own io_uring, in liburing's style: exo_prep_<verb>() fills an sqe and the
+ * command's struct, which the caller provides and which must stay, like all that it points to, until
+ * the completion. cqe->res is 0 or -errno; out_... fields of the struct are valid then. User data is
+ * set by the caller, as with io_uring_prep_*().
+ *
+ * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME) or
+ * CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through io_uring.
+ */
+#ifndef EXO_URING_H
+#define EXO_URING_H
+
+#include <liburing.h>
+#include <string.h>
+
+#include <exo/libexo.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Any command: arg is its struct, size and all. */
+static inline void exo_prep_cmd(struct io_uring_sqe *sqe, const struct exo_env *env, uint32_t cmd,
+				void *arg)
+{
+	struct exo_uring_cmd body;
+
+	/* A 64-byte sqe ends in 16 bytes for the command: struct exo_uring_cmd. */
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = exo_env_fd(env);
+	sqe->cmd_op = cmd;
+	body.arg = (uint64_t)(uintptr_t)arg;
+	body.reserved = 0;
+	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+}
+
+#define EXO_PREP_INIT(storage) \
+	do { \
+		memset((storage), 0, sizeof(*(storage))); \
+		(storage)->size = sizeof(*(storage)); \
+	} while (0)
+
+static inline void exo_prep_info(struct io_uring_sqe *sqe, struct exo_env *env,
+				 struct exo_info *storage)
+{
+	EXO_PREP_INIT(storage);
+	exo_prep_cmd(sqe, env, EXO_INFO, storage);
+}
+
+static inline void exo_prep_env_eventfd(struct io_uring_sqe *sqe, struct exo_env *env, int fd,
+					struct exo_env_eventfd *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->fd = fd;
+	exo_prep_cmd(sqe, env, EXO_ENV_EVENTFD, storage);
+}
+
+static inline void exo_prep_env_status(struct io_uring_sqe *sqe, struct exo_env *env,
+				       struct exo_env_status *storage)
+{
+	EXO_PREP_INIT(storage);
+	exo_prep_cmd(sqe, env, EXO_ENV_STATUS, storage);
+}
+
+static inline void exo_prep_env_list(struct io_uring_sqe *sqe, struct exo_env *env,
+				     struct exo_env_status *rows, uint32_t count, uint64_t start,
+				     struct exo_env_list *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->envs = (uint64_t)(uintptr_t)rows;
+	storage->count = count;
+	storage->start = start;
+	exo_prep_cmd(sqe, env, EXO_ENV_LIST, storage);
+}
+
+static inline void exo_prep_quota_get(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t uid,
+				      uint32_t flags, struct exo_quota *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->uid = uid;
+	storage->flags = flags;
+	exo_prep_cmd(sqe, env, EXO_QUOTA_GET, storage);
+}
+
+static inline void exo_prep_cap_create(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t kind,
+				       uint64_t object, uint32_t rights,
+				       struct exo_cap_create *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->kind = (uint16_t)kind;
+	storage->object = object;
+	storage->rights = (uint16_t)rights;
+	exo_prep_cmd(sqe, env, EXO_CAP_CREATE, storage);
+}
+
+static inline void exo_prep_cap_derive(struct io_uring_sqe *sqe, struct exo_env *env,
+				       const struct exo_cap *cap, uint32_t rights,
+				       struct exo_cap_derive *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->cap = *cap;
+	storage->rights = rights;
+	exo_prep_cmd(sqe, env, EXO_CAP_DERIVE, storage);
+}
+
+static inline void exo_prep_cap_revoke(struct io_uring_sqe *sqe, struct exo_env *env,
+				       const struct exo_cap *cap, struct exo_cap_revoke *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->cap = *cap;
+	exo_prep_cmd(sqe, env, EXO_CAP_REVOKE, storage);
+}
+
+static inline void exo_prep_cap_revoke_object(struct io_uring_sqe *sqe, struct exo_env *env,
+					      uint32_t kind, uint64_t object,
+					      struct exo_cap_revoke *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->kind = kind;
+	storage->object = object;
+	exo_prep_cmd(sqe, env, EXO_CAP_REVOKE, storage);
+}
+
+static inline void exo_prep_cap_check(struct io_uring_sqe *sqe, struct exo_env *env,
+				      const struct exo_cap *cap, uint32_t rights,
+				      struct exo_cap_check *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->cap = *cap;
+	storage->rights = rights;
+	exo_prep_cmd(sqe, env, EXO_CAP_CHECK, storage);
+}
+
+/* storage->out_done frames were allocated and stay, also on failure. */
+static inline void exo_prep_mem_alloc(struct io_uring_sqe *sqe, struct exo_env *env,
+				      const struct exo_mem_alloc_opts *opts, uint32_t *frames,
+				      uint32_t count, struct exo_mem_alloc *storage)
+{
+	EXO_PREP_INIT(storage);
+	if (opts) {
+		storage->flags = opts->flags;
+		storage->colour = opts->colour;
+		storage->node = opts->node;
+	}
+	storage->count = count;
+	storage->frames_ptr = (uint64_t)(uintptr_t)frames;
+	exo_prep_cmd(sqe, env, EXO_MEM_ALLOC, storage);
+}
+
+static inline void exo_prep_mem_free(struct io_uring_sqe *sqe, struct exo_env *env,
+				     const uint32_t *frames, uint32_t count,
+				     struct exo_mem_frames *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->count = count;
+	storage->frames_ptr = (uint64_t)(uintptr_t)frames;
+	exo_prep_cmd(sqe, env, EXO_MEM_FREE, storage);
+}
+
+static inline void exo_prep_mem_drop(struct io_uring_sqe *sqe, struct exo_env *env,
+				     const uint32_t *frames, uint32_t count,
+				     struct exo_mem_frames *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->count = count;
+	storage->frames_ptr = (uint64_t)(uintptr_t)frames;
+	exo_prep_cmd(sqe, env, EXO_MEM_DROP, storage);
+}
+
+static inline void exo_prep_mem_import(struct io_uring_sqe *sqe, struct exo_env *env,
+				       const struct exo_cap *cap, struct exo_mem_import *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->cap = *cap;
+	exo_prep_cmd(sqe, env, EXO_MEM_IMPORT, storage);
+}
+
+static inline void exo_prep_mem_log(struct io_uring_sqe *sqe, struct exo_env *env,
+				    struct exo_mem_taken *entries, uint32_t count,
+				    struct exo_mem_log *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->entries = (uint64_t)(uintptr_t)entries;
+	storage->count = count;
+	exo_prep_cmd(sqe, env, EXO_MEM_LOG, storage);
+}
+
+static inline void exo_prep_mem_query(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t first,
+				      uint32_t count, struct exo_frame_info *infos,
+				      struct exo_mem_query *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->frame = first;
+	storage->count = count;
+	storage->infos = (uint64_t)(uintptr_t)infos;
+	exo_prep_cmd(sqe, env, EXO_MEM_QUERY, storage);
+}
+
+/* opts->addr is not used here: give it to exo_view_attach(), with the completed storage. */
+static inline void exo_prep_view_create(struct io_uring_sqe *sqe, struct exo_env *env,
+					const struct exo_view_opts *opts,
+					struct exo_mem_view_create *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = opts->flags;
+	storage->pages = opts->pages;
+	storage->stlb = opts->stlb;
+	exo_prep_cmd(sqe, env, EXO_MEM_VIEW_CREATE, storage);
+}
+
+/* For a view that was made through io_uring and never attached. */
+static inline void exo_prep_view_destroy(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t view,
+					 struct exo_mem_view *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->view = view;
+	exo_prep_cmd(sqe, env, EXO_MEM_VIEW_DESTROY, storage);
+}
+
+/* Batches are not split here: at most exo_info.out_max_ops operations, out_max_pages pages. */
+static inline void exo_prep_batch(struct io_uring_sqe *sqe, uint32_t cmd, struct exo_view *view,
+				  struct exo_mem_op *ops, uint32_t count, uint32_t flags,
+				  struct exo_mem_batch *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = flags;
+	storage->view = exo_view_id(view);
+	storage->count = count;
+	storage->ops = (uint64_t)(uintptr_t)ops;
+	exo_prep_cmd(sqe, exo_view_env(view), cmd, storage);
+}
+
+static inline void exo_prep_bind(struct io_uring_sqe *sqe, struct exo_view *view,
+				 struct exo_mem_op *ops, uint32_t count,
+				 struct exo_mem_batch *storage)
+{
+	exo_prep_batch(sqe, EXO_MEM_BIND, view, ops, count, 0, storage);
+}
+
+static inline void exo_prep_unbind(struct io_uring_sqe *sqe, struct exo_view *view,
+				   struct exo_mem_op *ops, uint32_t count, uint32_t flags,
+				   struct exo_mem_batch *storage)
+{
+	exo_prep_batch(sqe, EXO_MEM_UNBIND, view, ops, count, flags, storage);
+}
+
+static inline void exo_prep_rebind(struct io_uring_sqe *sqe, struct exo_view *view,
+				   struct exo_mem_op *ops, uint32_t count, uint32_t flags,
+				   struct exo_mem_batch *storage)
+{
+	exo_prep_batch(sqe, EXO_MEM_REBIND, view, ops, count, flags, storage);
+}
+
+static inline void exo_prep_protect(struct io_uring_sqe *sqe, struct exo_view *view,
+				    struct exo_mem_op *ops, uint32_t count, uint32_t flags,
+				    struct exo_mem_batch *storage)
+{
+	exo_prep_batch(sqe, EXO_MEM_PROTECT, view, ops, count, flags, storage);
+}
+
+static inline void exo_prep_flush(struct io_uring_sqe *sqe, struct exo_view *view,
+				  struct exo_mem_view *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->view = exo_view_id(view);
+	exo_prep_cmd(sqe, exo_view_env(view), EXO_MEM_FLUSH, storage);
+}
+
+static inline void exo_prep_harvest(struct io_uring_sqe *sqe, struct exo_view *view, uint32_t page,
+				    uint32_t count, uint32_t flags, uint8_t *bits,
+				    struct exo_mem_harvest *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = flags;
+	storage->view = exo_view_id(view);
+	storage->page = page;
+	storage->count = count;
+	storage->bits = (uint64_t)(uintptr_t)bits;
+	exo_prep_cmd(sqe, exo_view_env(view), EXO_MEM_HARVEST, storage);
+}
+
+static inline void exo_prep_wake(struct io_uring_sqe *sqe, struct exo_view *view, uint32_t page,
+				 uint32_t count, struct exo_mem_wake *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->view = exo_view_id(view);
+	storage->page = page;
+	storage->count = count;
+	exo_prep_cmd(sqe, exo_view_env(view), EXO_MEM_WAKE, storage);
+}
+
+#undef EXO_PREP_INIT
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
