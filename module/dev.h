@@ -47,6 +47,9 @@ struct exo_op {
  * @exit: at unload, after the last environment is gone
  * @env_init: a new environment; on error nothing is left
  * @env_exit: an environment dies: everything goes back. No mapping and no request is left by then
+ * @env_free: the last reference to the environment is gone, and a grace period over: free what is only
+ *	memory, such as env->mem (until then whoever holds a reference, or is in an RCU reader, may look at it).
+ *	Process context. Also called when an env_init failed: there may be nothing
  * @mmap_kinds: bitmap of EXO_MMAP_KIND()s that @mmap serves
  * @mmap: vma->vm_pgoff is untouched; vma->vm_file->private_data is the environment
  * @features: EXO_FEATURE_* bits of this kernel and machine, asked once after @init
@@ -59,6 +62,7 @@ struct exo_noun {
 	void (*exit)(void);
 	int (*env_init)(struct exo_env *env);
 	void (*env_exit)(struct exo_env *env);
+	void (*env_free)(struct exo_env *env);
 	unsigned long mmap_kinds;
 	int (*mmap)(struct exo_env *env, struct vm_area_struct *vma);
 	u64 (*features)(void);
@@ -67,6 +71,17 @@ struct exo_noun {
 extern const struct exo_noun exo_env_noun;
 extern const struct exo_noun exo_cap_noun;
 extern const struct exo_noun exo_mem_noun;
+
+int exo_nouns_init(void);
+void exo_nouns_exit(void);
+void exo_nouns_env_free(struct exo_env *env);
+u64 exo_features(void);
+int exo_dev_init(void);
+void exo_dev_exit(void);
+
+/* What one batch may hold; EXO_INFO says so. */
+#define EXO_BATCH_MAX_OPS 4096U
+#define EXO_BATCH_MAX_PAGES 65536U
 
 /*
  * The module's own inode mapping: f_mapping of every open file, whichever device node it came

@@ -1,16 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The init / exit ladder.
+ * The init / exit ladder: each step needs those above it.
  */
 #include <linux/module.h>
 
+#include "dev.h"
+#include "env/env.h"
+
 static int __init exo_init(void)
 {
+	int ret;
+
+	ret = exo_nouns_init();
+	if (ret)
+		return ret;
+	ret = exo_dev_init();
+	if (ret)
+		goto err_nouns;
 	return 0;
+
+err_nouns:
+	exo_nouns_exit();
+	return ret;
 }
 
+/*
+ * Every open file holds the module, so no environment lives. What may still be under way is the
+ * freeing of the last ones.
+ */
 static void __exit exo_exit(void)
 {
+	exo_dev_exit();
+	exo_envs_flush();
+	exo_nouns_exit();
 }
 
 module_init(exo_init);

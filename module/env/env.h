@@ -17,11 +17,16 @@
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include <exo/exo.h>
 
+struct cred;
 struct eventfd_ctx;
+struct file;
 struct pid;
+struct poll_table_struct;
+struct vm_area_struct;
 struct exo_mem_env;
 
 /**
@@ -47,7 +52,7 @@ struct exo_user {
 	u32 max_envs;
 	u32 max_views;
 	u32 reserved;
-	bool own_limits;
+	u32 own_limits;
 	spinlock_t lock;
 	u32 failures;
 	unsigned long failure_jiffies;
@@ -55,7 +60,7 @@ struct exo_user {
 
 struct exo_event_ring {
 	spinlock_t lock;
-	struct exo_ring *shared;	/* vmalloc_user; NULL until the first mmap or event */
+	struct exo_ring *shared;	/* vmalloc'ed, there as long as the environment */
 	u64 head;			/* the truth; shared->head is a copy */
 	u64 overflow;
 	u32 seq;
@@ -66,7 +71,7 @@ struct exo_event_ring {
 struct exo_env {
 	u64 number;
 	struct kref ref;
-	struct rcu_head rcu;
+	struct rcu_work free_work;
 	struct list_head node;		/* in exo_envs, under exo_envs_lock */
 	bool dead;
 	struct exo_user *user;
@@ -81,25 +86,43 @@ extern struct mutex exo_envs_lock;
 
 /* env/env.c */
 struct exo_env *exo_env_create(struct file *file);	/* or ERR_PTR */
+void exo_env_publish(struct exo_env *env);
+void exo_env_abort(struct exo_env *env);
+void exo_env_kill(struct exo_env *env);
 void exo_env_release(struct exo_env *env);
 struct exo_env *exo_env_get(struct exo_env *env);
 void exo_env_put(struct exo_env *env);
 /* Live environment by number, with a reference, or NULL. Sleeps. */
 struct exo_env *exo_env_find(u64 number);
+void exo_envs_flush(void);
+int exo_envs_init(void);
+void exo_envs_exit(void);
 
 /* env/user.c */
+kuid_t exo_user_of(const struct cred *cred);
 struct exo_user *exo_user_get(kuid_t uid, bool create);	/* with a reference; ERR_PTR / NULL */
 void exo_user_hold(struct exo_user *user);
 void exo_user_put(struct exo_user *user);
+int exo_user_charge_env(struct exo_user *user);
+void exo_user_uncharge_env(struct exo_user *user);
 int exo_user_charge_frames(struct exo_user *user, u32 n);	/* 0 or -EDQUOT; any context */
 void exo_user_uncharge_frames(struct exo_user *user, u32 n);
 int exo_user_charge_view(struct exo_user *user);
 void exo_user_uncharge_view(struct exo_user *user);
 /* Sum of the guaranteed minima that are reserved now. */
 u32 exo_user_reserved_total(void);
+int exo_quota_get_op(struct exo_env *env, void *arg);
+int exo_quota_set_op(struct exo_env *env, void *arg);
+int exo_users_init(void);
+void exo_users_exit(void);
 
 /* env/ring.c: any context that may take a spinlock (not hard irq) */
 void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3);
+int exo_event_ring_init(struct exo_event_ring *ring);
+void exo_event_ring_exit(struct exo_event_ring *ring);
+int exo_event_ring_mmap(struct exo_env *env, struct vm_area_struct *vma);
+__poll_t exo_event_ring_poll(struct exo_env *env, struct file *file, struct poll_table_struct *wait);
+int exo_env_eventfd_op(struct exo_env *env, void *arg);
 
 /* env/cap.c */
 /* A generation never used before. Any context. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Quota decisions: may this much be charged, may this minimum be guaranteed.
+ */
+#ifndef EXO_CORE_QUOTA_H
+#define EXO_CORE_QUOTA_H
+
+#include "core/types.h"
+
+/* Longest time between a revocation request and force: an hour. */
+#define EXO_DEADLINE_MAX_MS 3600000U
+
+#define EXO_QUOTA_LIMITS \
+	(EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS | EXO_QUOTA_VIEWS)
+
+/**
+ * struct exo_limits - the limits of a uid, as in struct exo_quota
+ * @frames: most frames
+ * @min: guaranteed minimum
+ * @deadline_ms: time between request and force
+ * @envs: most environments
+ * @views: most views
+ */
+struct exo_limits {
+	u32 frames;
+	u32 min;
+	u32 deadline_ms;
+	u32 envs;
+	u32 views;
+};
+
+bool exo_quota_fits(u32 used, u32 n, u32 max);
+bool exo_quota_reservable(u64 total, u64 old, u64 new, u64 present);
+int exo_quota_check(const struct exo_quota *quota);
+void exo_quota_apply(struct exo_limits *limits, const struct exo_quota *quota, u32 which);
+
+#endif

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/exo: open, release, the operation table, mmap, poll, uring_cmd.
+ */
+#include <linux/capability.h>
+#include <linux/fs_context.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/nospec.h>
+#include <linux/poll.h>
+#include <linux/pseudo_fs.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+
+#include "compat/io_uring_cmd.h"
+#include "dev.h"
+#include "env/env.h"
+
+#define EXO_FS_MAGIC 0x65786f6b
+#define NR_OPS 256
+
+struct address_space *exo_mapping;
+
+/* In order of initialisation: each needs those above it. */
+static const struct exo_noun *const nouns[] = {
+	&exo_env_noun,
+	&exo_cap_noun,
+	&exo_mem_noun,
+};
+
+static const struct exo_op *ops[NR_OPS] __ro_after_init;
+static u64 features __ro_after_init;
+static struct vfsmount *exo_mnt;
+
+/* Environments ------------------------------------------------------------------------------ */
+
+static void nouns_env_exit(struct exo_env *env, int n)
+{
+	while (n--)
+		if (nouns[n]->env_exit)
+			nouns[n]->env_exit(env);
+}
+
+/**
+ * exo_nouns_env_free() - free what the nouns keep of an environment, see struct exo_noun
+ * @env: nobody has a reference
+ *
+ * Context: may sleep.
+ */
+void exo_nouns_env_free(struct exo_env *env)
+{
+	int i;
+
+	for (i = ARRAY_SIZE(nouns) - 1; i >= 0; i--)
+		if (nouns[i]->env_free)
+			nouns[i]->env_free(env);
+}
+
+static int exo_open(struct inode *inode, struct file *file)
+{
+	struct exo_env *env;
+	int i, ret = 0;
+
+	env = exo_env_create(file);
+	if (IS_ERR(env))
+		return PTR_ERR(env);
+	for (i = 0; i < ARRAY_SIZE(nouns); i++) {
+		if (nouns[i]->env_init)
+			ret = nouns[i]->env_init(env);
+		if (ret)
+			goto err_env;
+	}
+
+	/* Before anything can be mapped (INV-ENV-2). */
+	file->f_mapping = exo_mapping;
+	file->private_data = env;
+	exo_env_publish(env);
+	return nonseekable_open(inode, file);
+
+err_env:
+	nouns_env_exit(env, i);
+	exo_env_abort(env);
+	return ret;
+}
+
+/* The last descriptor, mapping and request are gone. */
+static int exo_release(struct inode *inode, struct file *file)
+{
+	struct exo_env *env = file->private_data;
+
+	exo_env_kill(env);
+	nouns_env_exit(env, ARRAY_SIZE(nouns));
+	exo_env_release(env);
+	return 0;
+}
+
+/* Operations -------------------------------------------------------------------------------- */
+
+/* The row of an ioctl number, or NULL. Speculation-safe. */
+static const struct exo_op *op_find(unsigned int cmd)
+{
+	/* _IO() leaves size and direction zero: anything else is no command of ours. */
+	u32 nr = cmd ^ _IO(EXO_TYPE, 0);
+
+	if (unlikely(nr >= NR_OPS))
+		return NULL;
+	return ops[array_index_nospec(nr, NR_OPS)];
+}
+
+/*
+ * Copy the struct in by the size rule: *@uarg's first word is read once, and is what the handler
+ * sees.
+ */
+static int op_copy_in(const struct exo_op *op, void *arg, void __user *uarg)
+{
+	u32 size;
+	int ret;
+
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
+	if (unlikely(size < op->size))
+		return -EINVAL;
+	if (unlikely(size > op->size)) {
+		if (size > PAGE_SIZE)
+			return -E2BIG;
+		ret = check_zeroed_user(uarg + op->size, size - op->size);
+		if (ret <= 0)
+			return ret ?: -E2BIG;
+	}
+	if (copy_from_user(arg, uarg, op->size))
+		return -EFAULT;
+	*(u32 *)arg = size;
+	return 0;
+}
+
+static int op_run(struct exo_env *env, const struct exo_op *op, void __user *uarg)
+{
+	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)];
+	int ret;
+
+	if ((op->flags & EXO_OP_ADMIN) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	ret = op_copy_in(op, arg, uarg);
+	if (ret)
+		return ret;
+
+	ret = op->fn(env, arg);
+
+	/* Also after a failure: out_done says how far it came. */
+	if (copy_to_user(uarg, arg, op->size))
+		return -EFAULT;
+	return ret;
+}
+
+static long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct exo_op *op = op_find(cmd);
+
+	if (unlikely(!op))
+		return -ENOTTY;
+	return op_run(file->private_data, op, (void __user *)arg);
+}
+
+static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	const struct exo_op *op = op_find(ucmd->cmd_op);
+	struct exo_uring_cmd cmd;
+
+	if (!op)
+		return -ENOTTY;
+	if (op->flags & (EXO_OP_ADMIN | EXO_OP_THREAD))
+		return -EOPNOTSUPP;
+	/* Every handler may sleep: let a worker call again. */
+	if (issue_flags & IO_URING_F_NONBLOCK)
+		return -EAGAIN;
+
+	/* Once: on some kernels it is still the submission queue, which the caller can write. */
+	memcpy(&cmd, exo_uring_payload(ucmd), sizeof(cmd));
+	barrier_data(&cmd);
+	if (cmd.reserved)
+		return -EINVAL;
+	return op_run(ucmd->file->private_data, op, u64_to_user_ptr(cmd.arg));
+}
+
+/* Mappings ---------------------------------------------------------------------------------- */
+
+static int exo_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	u64 kind = EXO_MMAP_KIND((u64)vma->vm_pgoff << PAGE_SHIFT);
+	int i;
+
+	if (kind >= BITS_PER_LONG)
+		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(nouns); i++)
+		if (nouns[i]->mmap_kinds & BIT(kind))
+			return nouns[i]->mmap(file->private_data, vma);
+	return -EINVAL;
+}
+
+static __poll_t exo_poll(struct file *file, struct poll_table_struct *wait)
+{
+	return exo_event_ring_poll(file->private_data, file, wait);
+}
+
+static const struct file_operations exo_fops = {
+	.owner = THIS_MODULE,
+	.open = exo_open,
+	.release = exo_release,
+	.unlocked_ioctl = exo_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = exo_uring_cmd,
+	.mmap = exo_mmap,
+	.poll = exo_poll,
+};
+
+static struct miscdevice exo_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "exo",
+	.mode = 0660,
+	.fops = &exo_fops,
+};
+
+/* The module's own inode -------------------------------------------------------------------- */
+
+static int exo_fs_init_context(struct fs_context *fc)
+{
+	return init_pseudo(fc, EXO_FS_MAGIC) ? 0 : -ENOMEM;
+}
+
+static struct file_system_type exo_fs = {
+	.name = "exo",
+	.owner = THIS_MODULE,
+	.init_fs_context = exo_fs_init_context,
+	.kill_sb = kill_anon_super,
+};
+
+static int mapping_init(void)
+{
+	struct inode *inode;
+
+	exo_mnt = kern_mount(&exo_fs);
+	if (IS_ERR(exo_mnt))
+		return PTR_ERR(exo_mnt);
+	inode = alloc_anon_inode(exo_mnt->mnt_sb);
+	if (IS_ERR(inode)) {
+		kern_unmount(exo_mnt);
+		return PTR_ERR(inode);
+	}
+	exo_mapping = inode->i_mapping;
+	return 0;
+}
+
+static void mapping_exit(void)
+{
+	iput(exo_mapping->host);
+	kern_unmount(exo_mnt);
+}
+
+/* Init and exit ----------------------------------------------------------------------------- */
+
+static int ops_add(const struct exo_noun *noun)
+{
+	const struct exo_op *op;
+
+	for (op = noun->ops; op < noun->ops + noun->nr_ops; op++) {
+		if (WARN_ON(op->nr >= NR_OPS || ops[op->nr] || op->size > EXO_OP_MAX_SIZE))
+			return -EINVAL;
+		ops[op->nr] = op;
+	}
+	return 0;
+}
+
+static void nouns_exit(int n)
+{
+	while (n--)
+		if (nouns[n]->exit)
+			nouns[n]->exit();
+}
+
+/**
+ * exo_nouns_init() - the module's own inode, then every noun, then the operation table
+ *
+ * Context: module load.
+ * Return: 0 or an error; then nothing is left.
+ */
+int __init exo_nouns_init(void)
+{
+	int i, ret;
+
+	ret = mapping_init();
+	if (ret)
+		return ret;
+	for (i = 0; i < ARRAY_SIZE(nouns); i++) {
+		ret = nouns[i]->init ? nouns[i]->init() : 0;
+		if (ret)
+			goto err_nouns;
+		ret = ops_add(nouns[i]);
+		if (ret) {
+			i++;
+			goto err_nouns;
+		}
+		if (nouns[i]->features)
+			features |= nouns[i]->features();
+	}
+	return 0;
+
+err_nouns:
+	nouns_exit(i);
+	mapping_exit();
+	return ret;
+}
+
+/**
+ * exo_nouns_exit() - undo exo_nouns_init()
+ *
+ * Context: module unload, or a load that failed; no environment is left.
+ */
+void exo_nouns_exit(void)
+{
+	nouns_exit(ARRAY_SIZE(nouns));
+	mapping_exit();
+}
+
+/**
+ * exo_features() - what this kernel and machine can do
+ *
+ * Return: EXO_FEATURE_*.
+ */
+u64 exo_features(void)
+{
+	return features | (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0);
+}
+
+/**
+ * exo_dev_init() - /dev/exo appears; from here on there may be environments
+ *
+ * Context: module load, last step.
+ * Return: 0 or an error.
+ */
+int __init exo_dev_init(void)
+{
+	return misc_register(&exo_misc);
+}
+
+/**
+ * exo_dev_exit() - /dev/exo disappears
+ *
+ * Context: module unload, first step.
+ */
+void exo_dev_exit(void)
+{
+	misc_deregister(&exo_misc);
+}

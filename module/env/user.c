@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Users: who is charged, and the limits of each.
+ *
+ * A user exists while an environment or a quarantined frame is charged to it, or for as long as the
+ * module is loaded once it got limits of its own.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/hashtable.h>
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "core/quota.h"
+#include "env/env.h"
+#include "mem/frame.h"
+
+/* Guards the table, the defaults, and every user's limits, envs, views and reserved. */
+static DEFINE_SPINLOCK(users_lock);
+static DEFINE_HASHTABLE(users, 8);
+static u64 reserved_total;
+
+static struct exo_limits defaults = {
+	.frames = UINT_MAX,
+	.min = 64,
+	.deadline_ms = 1000,
+	.envs = 4096,
+	.views = 65535,
+};
+
+module_param_named(default_frames, defaults.frames, uint, 0444);
+MODULE_PARM_DESC(default_frames, "most frames a uid holds (default: no limit)");
+module_param_named(default_min, defaults.min, uint, 0444);
+MODULE_PARM_DESC(default_min, "frames that revocation leaves a uid (default: 64)");
+module_param_named(default_deadline_ms, defaults.deadline_ms, uint, 0444);
+MODULE_PARM_DESC(default_deadline_ms, "time to give frames back, at most an hour (default: 1000)");
+module_param_named(default_envs, defaults.envs, uint, 0444);
+MODULE_PARM_DESC(default_envs, "most environments of a uid (default: 4096)");
+module_param_named(default_views, defaults.views, uint, 0444);
+MODULE_PARM_DESC(default_views, "most views of a uid (default: 65535)");
+
+/**
+ * exo_user_of() - who is charged for what these credentials open
+ * @cred: credentials
+ *
+ * Inside a user namespace it is the owner of the outermost one: whoever may make namespaces may
+ * have thousands of uids in them (INV-QUOTA-1).
+ *
+ * Return: a uid of the initial namespace.
+ */
+kuid_t exo_user_of(const struct cred *cred)
+{
+	struct user_namespace *ns = cred->user_ns;
+
+	if (ns == &init_user_ns)
+		return cred->euid;
+	while (ns->parent != &init_user_ns)
+		ns = ns->parent;
+	return ns->owner;
+}
+
+static struct exo_user *user_find_locked(kuid_t uid)
+{
+	struct exo_user *user;
+
+	lockdep_assert_held(&users_lock);
+	hash_for_each_possible(users, user, node, __kuid_val(uid))
+		if (uid_eq(user->uid, uid))
+			return user;
+	return NULL;
+}
+
+static struct exo_limits user_limits(const struct exo_user *user)
+{
+	return (struct exo_limits) {
+		.frames = user->max_frames,
+		.min = user->min_frames,
+		.deadline_ms = user->deadline_ms,
+		.envs = user->max_envs,
+		.views = user->max_views,
+	};
+}
+
+/* The frame limit and the deadline are read without the lock. */
+static void user_set_limits(struct exo_user *user, const struct exo_limits *limits)
+{
+	WRITE_ONCE(user->max_frames, limits->frames);
+	WRITE_ONCE(user->min_frames, limits->min);
+	WRITE_ONCE(user->deadline_ms, limits->deadline_ms);
+	user->max_envs = limits->envs;
+	user->max_views = limits->views;
+}
+
+static void user_set_reserved_locked(struct exo_user *user, u32 reserved)
+{
+	lockdep_assert_held(&users_lock);
+	reserved_total += (u64)reserved - user->reserved;
+	WRITE_ONCE(user->reserved, reserved);
+}
+
+/**
+ * exo_user_get() - the user with this uid
+ * @uid: in the initial namespace
+ * @create: make one if there is none
+ *
+ * Context: may sleep if @create; takes users_lock.
+ * Return: the user with a reference; NULL if there is none and not @create; ERR_PTR(-ENOMEM).
+ */
+struct exo_user *exo_user_get(kuid_t uid, bool create)
+{
+	struct exo_user *user, *new = NULL;
+
+	if (create) {
+		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+		if (!new)
+			return ERR_PTR(-ENOMEM);
+		new->uid = uid;
+		refcount_set(&new->refs, 1);
+		spin_lock_init(&new->lock);
+	}
+
+	spin_lock(&users_lock);
+	user = user_find_locked(uid);
+	if (user) {
+		refcount_inc(&user->refs);
+	} else if (new) {
+		user_set_limits(new, &defaults);
+		hash_add(users, &new->node, __kuid_val(uid));
+		user = new;
+		new = NULL;
+	}
+	spin_unlock(&users_lock);
+
+	kfree(new);
+	return user;
+}
+
+/**
+ * exo_user_hold() - one more reference
+ * @user: the caller has one
+ *
+ * Context: any.
+ */
+void exo_user_hold(struct exo_user *user)
+{
+	refcount_inc(&user->refs);
+}
+
+/**
+ * exo_user_put() - give up a reference
+ * @user: user
+ *
+ * Context: not in interrupts; may take users_lock.
+ */
+void exo_user_put(struct exo_user *user)
+{
+	if (!refcount_dec_and_lock(&user->refs, &users_lock))
+		return;
+	hash_del(&user->node);
+	spin_unlock(&users_lock);
+	WARN_ON_ONCE(user->reserved || atomic_read(&user->frames));
+	kfree(user);
+}
+
+static int charge_env_locked(struct exo_user *user, bool privileged)
+{
+	lockdep_assert_held(&users_lock);
+	if (!exo_quota_fits(atomic_read(&user->envs), 1, user->max_envs))
+		return -EDQUOT;
+	if (!user->reserved) {
+		if (exo_quota_reservable(reserved_total, 0, user->min_frames, exo_pool_present()))
+			user_set_reserved_locked(user, user->min_frames);
+		else if (!privileged)
+			return -EDQUOT;
+	}
+	atomic_inc(&user->envs);
+	return 0;
+}
+
+/**
+ * exo_user_charge_env() - one more environment; the first one reserves the guaranteed minimum
+ * @user: user
+ *
+ * CAP_SYS_ADMIN may do without the minimum: somebody has to fill an empty pool.
+ *
+ * Context: may sleep in a security module; takes users_lock.
+ * Return: 0, or -EDQUOT if there are too many or the minimum can't be reserved.
+ */
+int exo_user_charge_env(struct exo_user *user)
+{
+	int ret;
+
+	spin_lock(&users_lock);
+	ret = charge_env_locked(user, false);
+	spin_unlock(&users_lock);
+	if (!ret || !capable(CAP_SYS_ADMIN))
+		return ret;
+
+	spin_lock(&users_lock);
+	ret = charge_env_locked(user, true);
+	spin_unlock(&users_lock);
+	return ret;
+}
+
+/**
+ * exo_user_uncharge_env() - one environment less; with the last one goes the minimum
+ * @user: charged before
+ *
+ * Context: not in interrupts; takes users_lock.
+ */
+void exo_user_uncharge_env(struct exo_user *user)
+{
+	spin_lock(&users_lock);
+	if (atomic_dec_and_test(&user->envs))
+		user_set_reserved_locked(user, 0);
+	spin_unlock(&users_lock);
+}
+
+/**
+ * exo_user_charge_frames() - charge frames
+ * @user: user
+ * @n: how many
+ *
+ * Context: any.
+ * Return: 0, or -EDQUOT, and then nothing is charged.
+ */
+int exo_user_charge_frames(struct exo_user *user, u32 n)
+{
+	int used = atomic_read(&user->frames);
+
+	do {
+		if (!exo_quota_fits(used, n, READ_ONCE(user->max_frames)))
+			return -EDQUOT;
+	} while (!atomic_try_cmpxchg(&user->frames, &used, used + n));
+	return 0;
+}
+
+/**
+ * exo_user_uncharge_frames() - undo exo_user_charge_frames()
+ * @user: user
+ * @n: how many
+ *
+ * Context: any.
+ */
+void exo_user_uncharge_frames(struct exo_user *user, u32 n)
+{
+	atomic_sub(n, &user->frames);
+}
+
+/**
+ * exo_user_charge_view() - charge a view
+ * @user: user
+ *
+ * Context: not in interrupts; takes users_lock.
+ * Return: 0 or -EDQUOT.
+ */
+int exo_user_charge_view(struct exo_user *user)
+{
+	int ret = -EDQUOT;
+
+	spin_lock(&users_lock);
+	if (exo_quota_fits(atomic_read(&user->views), 1, user->max_views)) {
+		atomic_inc(&user->views);
+		ret = 0;
+	}
+	spin_unlock(&users_lock);
+	return ret;
+}
+
+/**
+ * exo_user_uncharge_view() - undo exo_user_charge_view()
+ * @user: user
+ *
+ * Context: any.
+ */
+void exo_user_uncharge_view(struct exo_user *user)
+{
+	atomic_dec(&user->views);
+}
+
+/**
+ * exo_user_reserved_total() - guaranteed minima of all users that have an environment
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_user_reserved_total(void)
+{
+	return min_t(u64, READ_ONCE(reserved_total), UINT_MAX);
+}
+
+/**
+ * exo_quota_get_op() - EXO_QUOTA_GET
+ * @env: who asks
+ * @arg: struct exo_quota
+ *
+ * A uid that nobody has seen has the defaults.
+ *
+ * Return: 0, -EINVAL, or -EPERM for a stranger's limits.
+ */
+int exo_quota_get_op(struct exo_env *env, void *arg)
+{
+	struct exo_quota *quota = arg;
+	struct exo_limits limits;
+	struct exo_user *user = NULL;
+	kuid_t uid = INVALID_UID;
+
+	if (quota->flags & ~EXO_QUOTA_DEFAULT)
+		return -EINVAL;
+	if (!(quota->flags & EXO_QUOTA_DEFAULT)) {
+		uid = make_kuid(current_user_ns(), quota->uid);
+		if (!uid_valid(uid))
+			return -EINVAL;
+		if (!uid_eq(uid, env->user->uid) && !capable(CAP_SYS_ADMIN))
+			return -EPERM;
+	}
+
+	spin_lock(&users_lock);
+	if (uid_valid(uid))
+		user = user_find_locked(uid);
+	limits = user ? user_limits(user) : defaults;
+	quota->out_frames = user ? atomic_read(&user->frames) : 0;
+	quota->out_envs = user ? atomic_read(&user->envs) : 0;
+	spin_unlock(&users_lock);
+
+	quota->frames = limits.frames;
+	quota->min = limits.min;
+	quota->deadline_ms = limits.deadline_ms;
+	quota->envs = limits.envs;
+	quota->views = limits.views;
+	return 0;
+}
+
+static int set_user(struct exo_user *user, const struct exo_quota *quota)
+{
+	u32 which = quota->flags & EXO_QUOTA_LIMITS;
+	struct exo_limits limits;
+	int ret = -EDQUOT;
+
+	spin_lock(&users_lock);
+	limits = user_limits(user);
+	exo_quota_apply(&limits, quota, which);
+	if ((which & EXO_QUOTA_MIN) && atomic_read(&user->envs)) {
+		if (!exo_quota_reservable(reserved_total, user->reserved, limits.min,
+					  exo_pool_present()))
+			goto out;
+		user_set_reserved_locked(user, limits.min);
+	}
+	user_set_limits(user, &limits);
+	if (which && !user->own_limits)
+		refcount_inc(&user->refs);
+	user->own_limits |= which;
+	ret = 0;
+out:
+	spin_unlock(&users_lock);
+	return ret;
+}
+
+/* Those whose minimum is the default, and that have it reserved: sum before and after. */
+static void default_min_change_locked(u32 min, u64 *before, u64 *after)
+{
+	struct exo_user *user;
+	int bucket;
+
+	lockdep_assert_held(&users_lock);
+	*before = 0;
+	*after = 0;
+	hash_for_each(users, bucket, user, node) {
+		if ((user->own_limits & EXO_QUOTA_MIN) || !atomic_read(&user->envs))
+			continue;
+		*before += user->reserved;
+		*after += min;
+	}
+}
+
+static int set_defaults(const struct exo_quota *quota)
+{
+	u32 which = quota->flags & EXO_QUOTA_LIMITS;
+	struct exo_limits limits;
+	struct exo_user *user;
+	u64 before, after;
+	int bucket, ret = -EDQUOT;
+
+	spin_lock(&users_lock);
+	if (which & EXO_QUOTA_MIN) {
+		default_min_change_locked(quota->min, &before, &after);
+		if (!exo_quota_reservable(reserved_total, before, after, exo_pool_present()))
+			goto out;
+	}
+	exo_quota_apply(&defaults, quota, which);
+	hash_for_each(users, bucket, user, node) {
+		u32 inherited = which & ~user->own_limits;
+
+		limits = user_limits(user);
+		exo_quota_apply(&limits, quota, inherited);
+		user_set_limits(user, &limits);
+		if ((inherited & EXO_QUOTA_MIN) && atomic_read(&user->envs))
+			user_set_reserved_locked(user, limits.min);
+	}
+	ret = 0;
+out:
+	spin_unlock(&users_lock);
+	return ret;
+}
+
+/**
+ * exo_quota_set_op() - EXO_QUOTA_SET
+ * @env: who asks
+ * @arg: struct exo_quota
+ *
+ * A limit below what is charged takes nothing away; it stops what would be charged next.
+ *
+ * Return: 0, -EINVAL, -ENOMEM, or -EDQUOT if the minimum can't be reserved; then nothing changed.
+ */
+int exo_quota_set_op(struct exo_env *env, void *arg)
+{
+	const struct exo_quota *quota = arg;
+	struct exo_user *user;
+	kuid_t uid;
+	int ret;
+
+	ret = exo_quota_check(quota);
+	if (ret)
+		return ret;
+	if (quota->flags & EXO_QUOTA_DEFAULT)
+		return set_defaults(quota);
+
+	uid = make_kuid(current_user_ns(), quota->uid);
+	if (!uid_valid(uid))
+		return -EINVAL;
+	user = exo_user_get(uid, true);
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	ret = set_user(user, quota);
+	exo_user_put(user);
+	return ret;
+}
+
+/**
+ * exo_users_init() - at module load: look at the parameters
+ *
+ * Return: 0, or -EINVAL for a deadline that is too long.
+ */
+int exo_users_init(void)
+{
+	return defaults.deadline_ms > EXO_DEADLINE_MAX_MS ? -EINVAL : 0;
+}
+
+/**
+ * exo_users_exit() - at unload: forget users that have limits of their own
+ */
+void exo_users_exit(void)
+{
+	struct exo_user *user;
+	struct hlist_node *next;
+	int bucket;
+
+	hash_for_each_safe(users, bucket, next, user, node) {
+		WARN_ON_ONCE(!user->own_limits || refcount_read(&user->refs) != 1);
+		hash_del(&user->node);
+		kfree(user);
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What every mapping of /dev/exo has in common: it is shared, is not inherited, dumped, expanded,
+ * split, moved or mprotected, and never becomes writable or executable later (INV-VIEW-4).
+ */
+#ifndef EXO_VMA_H
+#define EXO_VMA_H
+
+#include <linux/mm.h>
+
+#include "compat/mm.h"
+
+int exo_vma_init(struct vm_area_struct *vma, unsigned long bytes, bool write);
+int exo_vma_insert_vmalloc(struct vm_area_struct *vma, void *addr);
+
+/* For vm_operations_struct; every exo mapping has these three. */
+int exo_vma_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		     unsigned long newflags);
+int exo_vma_mremap(struct vm_area_struct *vma);
+int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr);
+
+#define EXO_VMA_OPS \
+	.mprotect = exo_vma_mprotect, \
+	.mremap = exo_vma_mremap, \
+	.may_split = exo_vma_may_split
+
+/* For mappings that have all their pages from the start. */
+extern const struct vm_operations_struct exo_vma_static_ops;
+
+#endif
