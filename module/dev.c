@@ -229,9 +229,12 @@ static int exo_fs_init_context(struct fs_context *fc)
 	return init_pseudo(fc, EXO_FS_MAGIC) ? 0 : -ENOMEM;
 }
 
+/*
+ * Without an owner: the mount is the module's own and would keep it loaded for ever. kern_unmount() is
+ * done with this struct when it returns.
+ */
 static struct file_system_type exo_fs = {
 	.name = "exo",
-	.owner = THIS_MODULE,
 	.init_fs_context = exo_fs_init_context,
 	.kill_sb = kill_anon_super,
 };
