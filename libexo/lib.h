@@ -136,6 +136,6 @@ bool queue_push_locked(struct queue *queue, const struct exo_event *event);
 bool queue_pop_locked(struct queue *queue, struct exo_event *out_event);
 void event_drain_locked(struct exo_env *env);
 
-/* fault.c and upcall.S: see upcall.h */
+/* fault.c and stub.S: see upcall.h */
 
 #endif

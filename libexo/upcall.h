@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Upcalls: what upcall.S and its C side agree on.
+ * Upcalls: what stub.S and its C side agree on.
  *
  * A thread with a handler has EXO_UPCALL_LEVELS areas side by side, each of which is
  *
