@@ -1,0 +1,716 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Environments: how long they live, what their end gives back, whom they are charged to, quotas, the
+ * event ring.
+ */
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "harness.h"
+#include "lib.h"
+
+const uint32_t test_pool_frames = 8192;
+
+static uint64_t table_free(int fd)
+{
+	static const struct exo_table *table;
+	static int table_fd = -1;
+
+	if (table_fd != fd) {
+		table = t_table(fd);
+		table_fd = fd;
+	}
+	return table->free;
+}
+
+/* Workers may take a moment. */
+static void expect_free(int fd, uint64_t want)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < 3000 * test_slow() && table_free(fd) != want; ms++)
+		test_sleep_ms(1);
+	ASSERT_EQ(table_free(fd), want);
+}
+
+/* ---- life and death -------------------------------------------------------------------------------- */
+
+/* Catches: numbers that come again, so that an admin revokes from the wrong one. */
+TEST(open__numbers)
+{
+	uint64_t last = 0;
+	unsigned int i;
+
+	for (i = 0; i < 100; i++) {
+		int fd = t_open();
+		struct exo_env_status st;
+
+		t_status(fd, &st);
+		ASSERT_GT(st.out_env, last);
+		last = st.out_env;
+		ASSERT_EQ(st.out_uid, getuid());
+		ASSERT_EQ(st.out_pid, getpid());
+		ASSERT_EQ(st.out_frames, 0);
+		close(fd);
+	}
+}
+
+/* Catches: a close that kills while somebody else has the file (INV-ENV-1). */
+TEST(fork__keeps_it_alive)
+{
+	int fd = t_open(), watch = t_open();
+	uint64_t before = table_free(watch);
+	uint32_t frames[100];
+	struct test_sync go;
+	pid_t pid;
+
+	test_sync_init(&go);
+	t_alloc_any(fd, frames, 100);
+	pid = test_fork();
+	if (!pid) {
+		test_sync_wait(&go);
+		t_fill(fd, frames[0], 3);
+		ASSERT_EQ(t_peek(fd, frames[0]), 3);
+		_exit(0);
+	}
+	close(fd);
+	test_sleep_ms(50);
+	ASSERT_EQ(table_free(watch), before - 100);
+	test_sync_post(&go);
+	test_join(pid);
+	expect_free(watch, before);
+}
+
+/* Catches: mappings without an environment behind them (INV-ENV-1). */
+TEST(close__mappings_keep_it_alive)
+{
+	int watch = t_open(), fd = t_open();
+	uint64_t before = table_free(watch);
+	uint32_t frames[10];
+	struct exo_ring *ring = t_ring(fd);
+	struct exo_info info;
+	struct view view;
+	volatile uint64_t *window;
+
+	t_info(fd, &info);
+	t_alloc_any(fd, frames, 10);
+	t_view(fd, 512, 0, 0, &view);
+	ASSERT_EQ(t_bind(&view, 3, 1, frames[3], RW), 0);
+	window = t_window(fd, frames[3], 1, PROT_READ | PROT_WRITE);
+	ASSERT_TRUE(window);
+	close(fd);
+	*t_page(&view, 3) = 42;
+	ASSERT_EQ(*window, 42);
+	ASSERT_EQ(table_free(watch), before - 10);
+	munmap((void *)window, PAGE);
+	munmap((void *)view.slots, PAGE);
+	munmap(view.base, view.length);
+	ASSERT_EQ(table_free(watch), before - 10);
+	munmap(ring, info.out_ring_bytes);
+	expect_free(watch, before);
+}
+
+static void make_a_mess(void *arg)
+{
+	struct test_sync *ready = arg;
+	uint32_t frames[256], i;
+	struct exo_cap cap;
+	struct view view[4];
+	int fd = t_open(), other = t_open();
+
+	t_alloc_any(fd, frames, 256);
+	for (i = 0; i < 4; i++) {
+		t_view(i & 1 ? fd : other, 1024, i & 2 ? EXO_VIEW_LAZY : 0, 512, &view[i]);
+		*(volatile char *)t_window(fd, frames[i], 1, PROT_READ | PROT_WRITE) = 1;
+	}
+	for (i = 0; i < 256; i++) {
+		ASSERT_EQ(t_cap(fd, frames[i], RW | EXO_RIGHT_WINDOW, &cap), 0);
+		ASSERT_EQ(t_import(other, &cap, NULL, NULL), 0);
+		ASSERT_EQ(t_bind(&view[i % 4], i * 3, 1, frames[i], RW), 0);
+		ASSERT_EQ(t_bind(&view[(i + 1) % 4], i * 3 + 1, 1, frames[i], RW), 0);
+		*t_page(&view[i % 4], i * 3) = i;
+	}
+	test_sync_post(ready);
+	pause();
+}
+
+/* Catches: anything that a death forgets (INV-ENV-1); the harness counts, too. */
+TEST(death__gives_everything_back)
+{
+	int watch = t_open(), i;
+	uint64_t before = table_free(watch);
+	struct test_sync ready;
+
+	test_sync_init(&ready);
+	for (i = 0; i < 10; i++) {
+		pid_t pid = test_spawn(make_a_mess, &ready);
+
+		test_sync_wait(&ready);
+		ASSERT_EQ(table_free(watch), before - 256);
+		kill(pid, SIGKILL);
+		test_join_killed(pid, SIGKILL);
+		expect_free(watch, before);
+	}
+}
+
+/* Catches: an exec that carries mappings of another program's environment. */
+TEST(exec__closes)
+{
+	int watch = t_open();
+	uint64_t before = table_free(watch);
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		uint32_t frames[10];
+		struct view view;
+		int fd = t_open();
+
+		t_alloc_any(fd, frames, 10);
+		t_view(fd, 16, 0, 0, &view);
+		ASSERT_EQ(t_bind(&view, 0, 1, frames[0], RW), 0);
+		/* busybox in the guest, coreutils elsewhere */
+		execlp("sleep", "sleep", "0.5", NULL);
+		_exit(1);
+	}
+	test_sleep_ms(250);
+	expect_free(watch, before);
+	test_join(pid);
+}
+
+/* Catches: rmmod below a living environment (INV-ENV-3). */
+TEST(rmmod__refused)
+{
+	int fd = t_open(), ret;
+	struct exo_info info;
+
+	t_need_root();
+	if (access("/sys/module/exo", F_OK))
+		SKIP("the module is not called exo here");
+	ret = (int)syscall(SYS_delete_module, "exo", O_NONBLOCK);
+	ASSERT_EQ(ret, -1);
+	ASSERT_TRUE(errno == EWOULDBLOCK || errno == EBUSY);
+	/* A mapping alone is enough. */
+	t_info(fd, &info);
+	t_ring(fd);
+	close(fd);
+	ret = (int)syscall(SYS_delete_module, "exo", O_NONBLOCK);
+	ASSERT_EQ(ret, -1);
+}
+
+/* Catches: unmapping that misses mappings made through another node (INV-ENV-2). */
+TEST(node__second_one)
+{
+	char path[] = "/tmp/exo-node.XXXXXX";
+	int fd = t_open(), other, dir;
+	uint32_t frame = t_frame(fd);
+	volatile uint64_t *window;
+	struct exo_cap cap;
+	struct view view;
+	struct stat st;
+	uint64_t value;
+
+	t_need_root();
+	ASSERT_EQ(stat(t_device(), &st), 0);
+	dir = mkstemp(path);
+	ASSERT_GE(dir, 0);
+	close(dir);
+	unlink(path);
+	if (mknod(path, S_IFCHR | 0600, st.st_rdev))
+		SKIP("mknod: %s", strerror(errno));
+	other = open(path, O_RDWR);
+	unlink(path);
+	if (other < 0)
+		SKIP("device nodes don't work in /tmp: %s", strerror(errno));
+	t_fill(fd, frame, 9);
+	ASSERT_EQ(t_cap(fd, frame, RW | EXO_RIGHT_WINDOW, &cap), 0);
+	ASSERT_EQ(t_import(other, &cap, NULL, NULL), 0);
+	window = t_window(other, frame, 1, PROT_READ);
+	ASSERT_TRUE(window);
+	t_view(other, 16, 0, 0, &view);
+	ASSERT_EQ(t_bind(&view, 0, 1, frame, RO), 0);
+	ASSERT_EQ(*window, 9);
+	ASSERT_EQ(*t_page(&view, 0), 9);
+	ASSERT_EQ(t_cap_revoke_own(fd, frame), 0);
+	ASSERT_EQ(t_load(window, &value), SIGBUS);
+	ASSERT_EQ(t_load(t_page(&view, 0), &value), SIGBUS);
+}
+
+/* ---- the list --------------------------------------------------------------------------------------- */
+
+static uint32_t list(int fd, struct exo_env_status *rows, uint32_t count, uint64_t start)
+{
+	struct exo_env_list arg = { .size = sizeof(arg), .count = count, .envs = (uintptr_t)rows,
+				    .start = start };
+
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &arg), 0);
+	return arg.out_done;
+}
+
+/* Catches: strangers' environments being shown; pages of the list that overlap or miss rows. */
+TEST(list__own_and_all)
+{
+	struct exo_env_status rows[64];
+	int fds[20], fd, i;
+	uint32_t n, all;
+	uint64_t start;
+	pid_t pid;
+
+	t_need_root();
+	for (i = 0; i < 20; i++)
+		fds[i] = t_open();
+	fd = fds[0];
+	all = list(fd, rows, 64, 0);
+	ASSERT_GE(all, 20);
+	for (n = 0, start = 0;; n++) {
+		struct exo_env_status row;
+
+		if (!list(fd, &row, 1, start))
+			break;
+		ASSERT_EQ(row.out_env, rows[n].out_env);
+		ASSERT_GT(row.out_env, start);
+		start = row.out_env;
+	}
+	ASSERT_EQ(n, all);
+	pid = test_fork();
+	if (!pid) {
+		t_become(ALICE);
+		fd = t_open();
+		n = list(fd, rows, 64, 0);
+		ASSERT_EQ(n, 1);
+		ASSERT_EQ(rows[0].out_uid, ALICE);
+		ASSERT_EQ(rows[0].out_pid, getpid());
+		_exit(0);
+	}
+	test_join(pid);
+}
+
+/* ---- quotas -------------------------------------------------------------------------------------------- */
+
+static void set(int fd, uint32_t uid, uint32_t which, uint32_t value)
+{
+	struct exo_quota quota = { .flags = which, .uid = uid, .frames = value, .min = value,
+				   .envs = value, .views = value, .deadline_ms = value };
+
+	t_quota_set(fd, &quota);
+}
+
+/* Catches: a quota per environment instead of per uid; charges that are lost (INV-ENV-5). */
+TEST(quota__frames)
+{
+	int admin = t_open();
+	struct exo_quota old;
+	pid_t pid;
+
+	t_need_root();
+	old = t_quota(admin, ALICE);
+	set(admin, ALICE, EXO_QUOTA_FRAMES, 100);
+	pid = test_fork();
+	if (!pid) {
+		uint32_t frames[200], more[200], done;
+		int a, b;
+
+		t_become(ALICE);
+		a = t_open();
+		b = t_open();
+		ASSERT_EQ(t_alloc(a, 0, frames, 60, &done), 0);
+		/* As many as fit, or none: but done says it. */
+		ASSERT_EQ(t_alloc(b, 0, more, 60, &done), -EDQUOT);
+		ASSERT_LE(done, 40);
+		ASSERT_EQ(t_alloc(b, 0, more + done, 40 - done, NULL), 0);
+		ASSERT_EQ(t_quota(a, ALICE).out_frames, 100);
+		ASSERT_EQ(t_quota(a, ALICE).out_envs, 2);
+		ASSERT_EQ(t_alloc(a, 0, frames + 60, 1, NULL), -EDQUOT);
+		ASSERT_EQ(t_free(a, frames, 10, NULL), 0);
+		ASSERT_EQ(t_alloc(b, 0, more + 40, 10, NULL), 0);
+		ASSERT_EQ(t_alloc(b, 0, more + 50, 1, NULL), -EDQUOT);
+		close(a);
+		ASSERT_EQ(t_alloc(b, 0, more + 50, 50, NULL), 0);
+		ASSERT_EQ(t_quota(b, ALICE).out_frames, 100);
+		_exit(0);
+	}
+	test_join(pid);
+	ASSERT_EQ(t_quota(admin, ALICE).out_frames, 0);
+	set(admin, ALICE, EXO_QUOTA_FRAMES, old.frames);
+}
+
+/* Catches: limits that are kept but not asked. */
+TEST(quota__envs_and_views)
+{
+	int admin = t_open();
+	struct exo_quota old;
+	pid_t pid;
+
+	t_need_root();
+	old = t_quota(admin, ALICE);
+	set(admin, ALICE, EXO_QUOTA_ENVS, 3);
+	set(admin, ALICE, EXO_QUOTA_VIEWS, 2);
+	pid = test_fork();
+	if (!pid) {
+		struct view view[3];
+		int fd[4], i;
+
+		t_become(ALICE);
+		for (i = 0; i < 3; i++)
+			fd[i] = t_open();
+		fd[3] = open(t_device(), O_RDWR);
+		ASSERT_EQ(fd[3], -1);
+		ASSERT_EQ(errno, EDQUOT);
+		close(fd[0]);
+		fd[0] = t_open();
+		ASSERT_EQ(t_view_create(fd[0], 16, 0, 0, &view[0]), 0);
+		ASSERT_EQ(t_view_create(fd[1], 16, 0, 0, &view[1]), 0);
+		ASSERT_EQ(t_view_create(fd[2], 16, 0, 0, &view[2]), -EDQUOT);
+		ASSERT_EQ(t_view_destroy(&view[0]), 0);
+		ASSERT_EQ(t_view_create(fd[2], 16, 0, 0, &view[2]), 0);
+		_exit(0);
+	}
+	test_join(pid);
+	set(admin, ALICE, EXO_QUOTA_ENVS, old.envs);
+	set(admin, ALICE, EXO_QUOTA_VIEWS, old.views);
+}
+
+/* Catches: quotas that anyone reads or writes. */
+TEST(quota__who_may)
+{
+	struct exo_quota quota = { .size = sizeof(quota), .uid = BOB };
+	int fd;
+
+	t_need_root();
+	t_become(ALICE);
+	fd = t_open();
+	ASSERT_EQ(t_ioctl(fd, EXO_QUOTA_GET, &quota), -EPERM);
+	quota.uid = ALICE;
+	ASSERT_EQ(t_ioctl(fd, EXO_QUOTA_GET, &quota), 0);
+	quota.flags = EXO_QUOTA_FRAMES;
+	ASSERT_EQ(t_ioctl(fd, EXO_QUOTA_SET, &quota), -EPERM);
+}
+
+/* A user namespace with uids 0 = alice and 1 = 100001; the caller is alice and becomes uid. */
+static void enter_namespace(uid_t uid, struct test_sync *made, struct test_sync *mapped)
+{
+	ASSERT_EQ(unshare(CLONE_NEWUSER), 0);
+	test_sync_post(made);
+	test_sync_wait(mapped);
+	ASSERT_EQ(setresuid(uid, uid, uid), 0);
+}
+
+static void write_map(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	ASSERT_EQ(t_write_file(path, "0 1000 1\n1 100001 1\n"), 0);
+}
+
+/* Catches: a quota multiplied by sub-uids and namespaces (INV-ENV-5). */
+TEST(quota__user_namespace)
+{
+	int admin = t_open(), i;
+	struct exo_quota old;
+	struct test_sync made, mapped, done, go;
+	pid_t pid[2];
+
+	t_need_root();
+	old = t_quota(admin, ALICE);
+	set(admin, ALICE, EXO_QUOTA_FRAMES, 100);
+	test_sync_init(&made);
+	test_sync_init(&mapped);
+	test_sync_init(&done);
+	test_sync_init(&go);
+	for (i = 0; i < 2; i++) {
+		pid[i] = test_fork();
+		if (!pid[i]) {
+			uint32_t frames[200];
+			int fd;
+
+			t_become(ALICE);
+			enter_namespace((uid_t)i, &made, &mapped);
+			fd = t_open();
+			ASSERT_EQ(t_alloc(fd, 0, frames, 50, NULL), 0);
+			test_sync_post(&done);
+			test_sync_wait(&go);
+			ASSERT_EQ(t_alloc(fd, 0, frames, 1, NULL), -EDQUOT);
+			test_sync_post(&done);
+			pause();
+		}
+		test_sync_wait(&made);
+		write_map(pid[i]);
+		test_sync_post(&mapped);
+	}
+	test_sync_wait(&done);
+	test_sync_wait(&done);
+	ASSERT_EQ(t_quota(admin, ALICE).out_frames, 100);
+	ASSERT_EQ(t_quota(admin, 100001).out_frames, 0);
+	for (i = 0; i < 2; i++) {
+		test_sync_post(&go);
+		test_sync_wait(&done);
+	}
+	for (i = 0; i < 2; i++) {
+		kill(pid[i], SIGKILL);
+		test_join_killed(pid[i], SIGKILL);
+	}
+	ASSERT_EQ(t_quota(admin, ALICE).out_frames, 0);
+	set(admin, ALICE, EXO_QUOTA_FRAMES, old.frames);
+}
+
+/* Catches: admin rights of a namespace's root taken for the machine's. */
+TEST(quota__namespace_root_is_no_admin)
+{
+	struct exo_quota quota = { .size = sizeof(quota), .flags = EXO_QUOTA_FRAMES, .frames = 1 };
+	struct test_sync made, mapped;
+	uint32_t done;
+	pid_t pid;
+	int fd;
+
+	t_need_root();
+	test_sync_init(&made);
+	test_sync_init(&mapped);
+	pid = test_fork();
+	if (!pid) {
+		t_become(ALICE);
+		enter_namespace(0, &made, &mapped);
+		fd = t_open();
+		ASSERT_EQ(t_ioctl(fd, EXO_QUOTA_SET, &quota), -EPERM);
+		ASSERT_EQ(t_pool(fd, EXO_POOL_GROW, 512, &done), -EPERM);
+		ASSERT_EQ(t_revoke(fd, 0, 1, 1, NULL), -EPERM);
+		_exit(0);
+	}
+	test_sync_wait(&made);
+	write_map(pid);
+	test_sync_post(&mapped);
+	test_join(pid);
+}
+
+/* Catches: guarantees that the pool can't keep (INV-ENV-6). */
+TEST(quota__minimum_is_reserved)
+{
+	int admin = t_open();
+	const struct exo_table *table = t_table(admin);
+	uint32_t half = (uint32_t)(table->present / 2);
+	struct exo_quota old;
+	pid_t pid;
+
+	t_need_root();
+	old = t_quota(admin, ALICE);
+	/* More than half of the pool can't be promised, to one or to all together. */
+	set(admin, ALICE, EXO_QUOTA_MIN, half - 100);
+	set(admin, BOB, EXO_QUOTA_MIN, half - 100);
+	pid = test_fork();
+	if (!pid) {
+		struct test_sync held, end;
+		pid_t bob;
+
+		test_sync_init(&held);
+		test_sync_init(&end);
+		bob = test_fork();
+		if (!bob) {
+			t_become(BOB);
+			test_sync_wait(&held);
+			ASSERT_EQ(open(t_device(), O_RDWR), -1);
+			ASSERT_EQ(errno, EDQUOT);
+			test_sync_post(&end);
+			test_sync_wait(&held);
+			/* Alice is gone. */
+			ASSERT_GE(open(t_device(), O_RDWR), 0);
+			_exit(0);
+		}
+		{
+			pid_t alice = test_fork();
+
+			if (!alice) {
+				t_become(ALICE);
+				t_open();
+				t_open();
+				test_sync_post(&held);
+				test_sync_wait(&end);
+				_exit(0);
+			}
+			test_join(alice);
+		}
+		test_sync_post(&held);
+		test_join(bob);
+		_exit(0);
+	}
+	test_join(pid);
+	set(admin, ALICE, EXO_QUOTA_MIN, old.min);
+	set(admin, BOB, EXO_QUOTA_MIN, old.min);
+}
+
+/* ---- the ring --------------------------------------------------------------------------------------------- */
+
+static uint64_t env_number(int fd)
+{
+	struct exo_env_status st;
+
+	t_status(fd, &st);
+	return st.out_env;
+}
+
+/* Events in any number: ask for one frame more, with a deadline far away. */
+static void post(int admin, uint64_t env, unsigned int n)
+{
+	uint32_t asked;
+
+	while (n--) {
+		ASSERT_EQ(t_revoke(admin, env, 1, 600000, &asked), 0);
+		ASSERT_EQ(asked, 1);
+	}
+}
+
+/* An environment with so many frames that it can be asked often. */
+static int victim(struct exo_ring **ring, uint64_t *number)
+{
+	static uint32_t frames[4000];
+	int fd = t_open();
+
+	t_alloc_any(fd, frames, 4000);
+	*ring = t_ring(fd);
+	*number = env_number(fd);
+	return fd;
+}
+
+/* Catches: events that are lost without a trace; counters that wrap back (INV-ENV-4). */
+TEST(ring__overflow_is_counted)
+{
+	struct exo_ring *ring;
+	struct exo_event event;
+	uint64_t env, seen = 0;
+	unsigned int n = 0;
+	int admin;
+
+	t_need_root();
+	admin = t_open();
+	victim(&ring, &env);
+	post(admin, env, EXO_RING_EVENTS + 100);
+	ASSERT_EQ(ring->head, EXO_RING_EVENTS);
+	ASSERT_EQ(ring->overflow, 100);
+	while (t_event(ring, &seen, EXO_EVENT_REVOKE, 0, &event)) {
+		n++;
+		ASSERT_EQ(event.arg[0], n);
+		ASSERT_EQ(event.arg[2], EXO_WHY_ADMIN);
+		ASSERT_GT(event.arg[1], event.time_ns);
+	}
+	ASSERT_EQ(n, EXO_RING_EVENTS);
+	post(admin, env, 1);
+	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_REVOKE, 0, &event));
+	ASSERT_EQ(event.arg[0], EXO_RING_EVENTS + 101);
+	/* Sticky. */
+	ASSERT_EQ(ring->overflow, 100);
+}
+
+/* Catches: indices read back from memory that user space writes (INV-ENV-4). */
+TEST(ring__hostile_indices)
+{
+	static const uint64_t bad[] = { ~0ULL, 1ULL << 63, 1ULL << 32, 5000, 0xdeadbeef00000000ULL };
+	struct exo_ring *ring;
+	unsigned int i;
+	uint64_t env;
+	int admin;
+
+	t_need_root();
+	admin = t_open();
+	victim(&ring, &env);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ring->tail = bad[i];
+		ring->head = bad[i] ^ 0xff;
+		ring->overflow = bad[i];
+		post(admin, env, 20);
+	}
+	/* 100 events were posted, read or not: the module's own count says so. */
+	ring->tail = ring->head;
+	post(admin, env, 1);
+	ASSERT_LE(ring->head, 101);
+	ASSERT_LE(ring->overflow, 101);
+	ASSERT_EQ(ring->head + ring->overflow, 101);
+}
+
+/* Catches: pollers that sleep for ever, or never. */
+TEST(ring__poll)
+{
+	struct exo_ring *ring;
+	struct pollfd pfd;
+	uint64_t env;
+	int admin, fd;
+	pid_t pid;
+
+	t_need_root();
+	admin = t_open();
+	fd = victim(&ring, &env);
+	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
+	ASSERT_EQ(poll(&pfd, 1, 0), 0);
+	post(admin, env, 1);
+	ASSERT_EQ(poll(&pfd, 1, 0), 1);
+	ASSERT_EQ(pfd.revents & POLLIN, POLLIN);
+	ring->tail = ring->head;
+	ASSERT_EQ(poll(&pfd, 1, 0), 0);
+	pid = test_fork();
+	if (!pid) {
+		test_sleep_ms(100);
+		post(admin, env, 1);
+		_exit(0);
+	}
+	ASSERT_EQ(poll(&pfd, 1, 10000), 1);
+	test_join(pid);
+}
+
+/* Catches: an eventfd that is not signalled, not replaced, or not let go. */
+TEST(ring__eventfd)
+{
+	struct exo_env_eventfd arg = { .size = sizeof(arg) };
+	struct exo_ring *ring;
+	uint64_t env, count;
+	int admin, fd, ev, ev2;
+
+	t_need_root();
+	admin = t_open();
+	fd = victim(&ring, &env);
+	ev = eventfd(0, EFD_NONBLOCK);
+	ev2 = eventfd(0, EFD_NONBLOCK);
+	arg.fd = ev;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	post(admin, env, 3);
+	ASSERT_EQ(read(ev, &count, 8), 8);
+	ASSERT_EQ(count, 3);
+	arg.fd = ev2;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	post(admin, env, 1);
+	ASSERT_EQ(read(ev, &count, 8), -1);
+	ASSERT_EQ(read(ev2, &count, 8), 8);
+	arg.fd = -1;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	post(admin, env, 1);
+	ASSERT_EQ(read(ev2, &count, 8), -1);
+	/* Not eventfds. */
+	arg.fd = fd;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), -EINVAL);
+	arg.fd = 9999;
+	ASSERT_NE(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	arg.fd = -2;
+	ASSERT_NE(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	/* The ring signals also when it overflows. */
+	arg.fd = ev;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_EVENTFD, &arg), 0);
+	post(admin, env, EXO_RING_EVENTS + 10);
+	ASSERT_EQ(read(ev, &count, 8), 8);
+}
+
+/* Catches: a ring that another process writes through after fork (it is not copied). */
+TEST(ring__fork)
+{
+	int fd = t_open();
+	struct exo_ring *ring = t_ring(fd);
+	pid_t pid = test_fork();
+	uint64_t value;
+
+	if (!pid) {
+		ASSERT_EQ(t_load(&ring->head, &value), SIGSEGV);
+		_exit(0);
+	}
+	test_join(pid);
+	ASSERT_EQ(t_load(&ring->head, &value), 0);
+}
