@@ -79,10 +79,6 @@ u64 exo_features(void);
 int exo_dev_init(void);
 void exo_dev_exit(void);
 
-/* What one batch may hold; EXO_INFO says so. */
-#define EXO_BATCH_MAX_OPS 4096U
-#define EXO_BATCH_MAX_PAGES 65536U
-
 /*
  * The module's own inode mapping: f_mapping of every open file, whichever device node it came
  * through, so that unmap_mapping_range() here reaches every mapping there is (INV-ENV-2).

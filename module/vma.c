@@ -26,27 +26,32 @@ int exo_vma_init(struct vm_area_struct *vma, unsigned long bytes, bool write)
 	return 0;
 }
 
+static vm_fault_t vmalloc_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+
+	vmf->page = vmalloc_to_page(vma->vm_private_data + (vmf->address - vma->vm_start));
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct vmalloc_vm_ops = {
+	EXO_VMA_OPS,
+	.fault = vmalloc_fault,
+};
+
 /**
- * exo_vma_insert_vmalloc() - fill a mapping with the pages of a vmalloc'ed area
+ * exo_vma_map_vmalloc() - show a vmalloc'ed area in a mapping
  * @vma: in an mmap handler, after exo_vma_init()
- * @addr: start of the area; at least as long as @vma
+ * @addr: start of the area; at least as long as @vma, and freed after it
  *
  * Like remap_vmalloc_range(), but the area need not come from vmalloc_user(), which can't charge
- * memcg. The mapping holds references on the pages: the area may be freed before it.
- *
- * Return: 0 or -ENOMEM; the caller of the mmap handler then unmaps what was inserted.
+ * memcg; and pages that madvise() drops come back.
  */
-int exo_vma_insert_vmalloc(struct vm_area_struct *vma, void *addr)
+void exo_vma_map_vmalloc(struct vm_area_struct *vma, void *addr)
 {
-	unsigned long at;
-	int ret;
-
-	for (at = vma->vm_start; at < vma->vm_end; at += PAGE_SIZE, addr += PAGE_SIZE) {
-		ret = vm_insert_page(vma, at, vmalloc_to_page(addr));
-		if (ret)
-			return ret;
-	}
-	return 0;
+	vma->vm_private_data = addr;
+	vma->vm_ops = &vmalloc_vm_ops;
 }
 
 /**
@@ -89,7 +94,3 @@ int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr)
 {
 	return -EINVAL;
 }
-
-const struct vm_operations_struct exo_vma_static_ops = {
-	EXO_VMA_OPS,
-};

@@ -15,7 +15,7 @@
 #include "compat/mm.h"
 
 int exo_vma_init(struct vm_area_struct *vma, unsigned long bytes, bool write);
-int exo_vma_insert_vmalloc(struct vm_area_struct *vma, void *addr);
+void exo_vma_map_vmalloc(struct vm_area_struct *vma, void *addr);
 
 /* For vm_operations_struct; every exo mapping has these three. */
 int exo_vma_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
@@ -27,8 +27,5 @@ int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr);
 	.mprotect = exo_vma_mprotect, \
 	.mremap = exo_vma_mremap, \
 	.may_split = exo_vma_may_split
-
-/* For mappings that have all their pages from the start. */
-extern const struct vm_operations_struct exo_vma_static_ops;
 
 #endif

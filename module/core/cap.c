@@ -21,7 +21,7 @@ void exo_cap_words(const struct exo_cap *cap, u64 words[EXO_CAP_WORDS])
  * @b: the other
  *
  * One 64-bit exclusive or and one comparison with zero: how many bytes agree can't be timed
- * (INV-CAP-2).
+ * (INV-CAP-4).
  *
  * Return: true if they are equal.
  */

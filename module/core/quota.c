@@ -22,7 +22,7 @@ bool exo_quota_fits(u32 used, u32 n, u32 max)
  * @present: frames in the pool
  *
  * All minima together are at most half of the pool, so that the other half can always be revoked
- * (INV-REV-1). A pool may have shrunk below that since: to lower a minimum is always right.
+ * (INV-ENV-6). A pool may have shrunk below that since: to lower a minimum is always right.
  *
  * Return: true if it may.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The event ring. The module keeps its own head and never reads back what is in shared memory, but
- * for the reader's tail, which decides only whether there is room (INV-EVENT-1).
+ * for the reader's tail, which decides only whether there is room (INV-ENV-4).
  */
 #include <linux/eventfd.h>
 #include <linux/ktime.h>
@@ -106,8 +106,8 @@ int exo_event_ring_mmap(struct exo_env *env, struct vm_area_struct *vma)
 	ret = exo_vma_init(vma, sizeof(struct exo_ring), true);
 	if (ret)
 		return ret;
-	vma->vm_ops = &exo_vma_static_ops;
-	return exo_vma_insert_vmalloc(vma, env->ring.shared);
+	exo_vma_map_vmalloc(vma, env->ring.shared);
+	return 0;
 }
 
 /**

@@ -38,8 +38,6 @@ static int info_op(struct exo_env *env, void *arg)
 
 static void fill_status(struct exo_env *env, struct exo_env_status *st)
 {
-	memset(st, 0, sizeof(*st));
-	st->size = sizeof(*st);
 	st->out_env = env->number;
 	st->out_uid = from_kuid_munged(current_user_ns(), env->user->uid);
 	st->out_pid = pid_vnr(env->opener);
@@ -70,6 +68,8 @@ static u32 list_rows(struct exo_env *env, bool all, u64 *number, struct exo_env_
 		if (other->number <= *number || (!all && other->user != env->user))
 			continue;
 		*number = other->number;
+		memset(&rows[n], 0, sizeof(*rows));
+		rows[n].size = sizeof(*rows);
 		fill_status(other, &rows[n++]);
 	}
 	mutex_unlock(&exo_envs_lock);

@@ -45,7 +45,7 @@ MODULE_PARM_DESC(default_views, "most views of a uid (default: 65535)");
  * @cred: credentials
  *
  * Inside a user namespace it is the owner of the outermost one: whoever may make namespaces may
- * have thousands of uids in them (INV-QUOTA-1).
+ * have thousands of uids in them (INV-ENV-5).
  *
  * Return: a uid of the initial namespace.
  */
