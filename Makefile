@@ -10,17 +10,17 @@ KERNEL	?= 6.1
 ID	?=
 SOAK	?= 3600
 
-VM	:= tools/vm/vm
 TESTS	:= tools/vm/run-tests
 
 # libexo is first: the others link it.
-SUBDIRS	:= $(patsubst %/Makefile,%,$(wildcard libexo/Makefile tools/exoctl/Makefile \
-	   samples/Makefile selftests/Makefile bench/Makefile))
+SUBDIRS	:= $(patsubst %/Makefile,%,$(wildcard libexo/Makefile libexo/sqlite/Makefile \
+	   tools/exoctl/Makefile tools/demo/Makefile samples/Makefile selftests/Makefile \
+	   bench/Makefile))
 
 # Under sudo files would belong to root: build as the user who called.
 AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
 
-.PHONY: all setup module user run shell check check-rest check-all fuzz soak bench
+.PHONY: all setup module user run shell check check-rest check-all soak bench
 .PHONY: insmod rmmod install clean help sparse $(SUBDIRS)
 
 all: module user
