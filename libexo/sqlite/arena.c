@@ -5,7 +5,8 @@
  *	EMPTY -> STOCK		stock_up_locked: frames allocated and bound, several seats at once
  *	STOCK -> USED		arena_take_locked
  *	USED -> STOCK		arena_put_locked, of the last page
- *	STOCK -> LEAVING	arena_leave_locked
+ *	STOCK -> LOST		seat_from_stock_locked, when the frames were taken by force
+ *	STOCK, LOST -> LEAVING	arena_leave_locked
  *	LEAVING -> EMPTY	arena_release
  *
  * Which frame is where stands in the view's own table and nowhere else; a frame that was taken by force
@@ -32,16 +33,22 @@ uint64_t arena_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The minimum is the user's: several environments share it. */
+/*
+ * The minimum is the user's. Environments of one user keep parts of it in proportion to what they hold.
+ */
 uint32_t arena_guaranteed(void)
 {
 	struct exo_env_status status;
 	struct exo_quota quota;
+	uint64_t mine;
 
 	if (exo_env_status(pool.env, &status) < 0 ||
 	    exo_quota_get(pool.env, status.out_uid, 0, &quota) < 0)
 		return 0;
-	return quota.min / (quota.out_envs ? quota.out_envs : 1);
+	mine = status.out_frames ? status.out_frames : 1;
+	if (quota.out_frames <= mine)
+		return quota.min;
+	return (uint32_t)(quota.min * mine / quota.out_frames);
 }
 
 static void init_lists(void)
@@ -322,9 +329,18 @@ static void stock_up_locked(uint32_t order)
 	pool.stock_frames += whole << order;
 	if (pool.held > pool.held_max)
 		pool.held_max = pool.held;
+	pool.guaranteed = arena_guaranteed();
 }
 
-struct seat *arena_leave_locked(void)
+void arena_leave_locked(struct seat *seat)
+{
+	if (seat->state == SEAT_STOCK)
+		pool.stock_frames -= 1U << seat->order;
+	link_del(&seat->link);
+	seat->state = SEAT_LEAVING;
+}
+
+struct seat *arena_leave_any_locked(void)
 {
 	struct seat *seat;
 	unsigned int order;
@@ -333,9 +349,7 @@ struct seat *arena_leave_locked(void)
 		if (link_empty(&pool.stock[order]))
 			continue;
 		seat = link_entry(pool.stock[order].prev, struct seat, link);
-		link_del(&seat->link);
-		seat->state = SEAT_LEAVING;
-		pool.stock_frames -= 1U << order;
+		arena_leave_locked(seat);
 		return seat;
 	}
 	return NULL;
@@ -400,6 +414,36 @@ void arena_release(struct seat **seats, uint32_t count)
 	}
 }
 
+/* Frames of stock that stand in seats of another size move: unbound there, bound here. */
+static void rebind_stock_locked(uint32_t order)
+{
+	uint32_t frames[2 * BENCH_PAGES], n = 0, i, want = 1U << order;
+	struct seat *seat, *from;
+	struct exo_mem_op op;
+
+	if (pool.forked || pool.stock_frames < want || pick_empty_locked(&seat, 1, order) != 1)
+		return;
+	while (n < want && (from = arena_leave_any_locked())) {
+		op = exo_op(from->page, 1U << from->order, 0, 0);
+		for (i = 0; i < op.count; i++)
+			if (pool.slots[from->page + i] & EXO_SLOT_BOUND)
+				frames[n++] = EXO_SLOT_FRAME(pool.slots[from->page + i]);
+		exo_view_unbind(pool.view, &op, 1, 0, NULL);
+		pool.held -= op.count;
+		seat_empty_locked(from);
+	}
+	if (n >= want && bind_locked(&seat, 1, order, frames) >= 0) {
+		pool.held += want;
+		pool.stock_frames += want;
+		seat->state = SEAT_STOCK;
+		link_add(&pool.stock[order], &seat->link);
+		free_frames(frames + want, n - want);
+		return;
+	}
+	free_frames(frames, n);
+	seat_empty_locked(seat);
+}
+
 /* Cells -------------------------------------------------------------------------------------- */
 
 bool arena_may_pin_locked(const struct seat *seat, uint32_t order)
@@ -427,7 +471,8 @@ static struct seat *seat_from_stock_locked(uint32_t order, uint32_t shift)
 
 	if (link_empty(&pool.stock[order]))
 		stock_up_locked(order);
-	/* What was taken by force while it was stock is of no use; revoke.c sees to it. */
+	if (link_empty(&pool.stock[order]))
+		rebind_stock_locked(order);
 	for (;;) {
 		if (link_empty(&pool.stock[order]))
 			return NULL;
@@ -436,11 +481,25 @@ static struct seat *seat_from_stock_locked(uint32_t order, uint32_t shift)
 		pool.stock_frames -= 1U << order;
 		if (arena_intact(seat))
 			break;
-		seat->state = SEAT_LEAVING;
+		seat->state = SEAT_LOST;
 	}
 	seat->state = SEAT_USED;
 	seat->shift = (uint8_t)shift;
 	return seat;
+}
+
+/* One that has pages already. What is lost of these, revoke.c drops. */
+static struct seat *seat_with_room_locked(uint32_t shift)
+{
+	struct seat *seat;
+
+	while (!link_empty(&pool.partial[shift])) {
+		seat = link_entry(pool.partial[shift].next, struct seat, link);
+		if (arena_intact(seat))
+			return seat;
+		link_del(&seat->link);
+	}
+	return NULL;
 }
 
 void *arena_take_locked(struct cache_page *page, uint32_t order, uint32_t shift)
@@ -448,9 +507,8 @@ void *arena_take_locked(struct cache_page *page, uint32_t order, uint32_t shift)
 	struct seat *seat;
 	uint8_t cell = 0;
 
-	if (shift && !link_empty(&pool.partial[shift]))
-		seat = link_entry(pool.partial[shift].next, struct seat, link);
-	else
+	seat = seat_with_room_locked(shift);
+	if (!seat)
 		seat = seat_from_stock_locked(order, shift);
 	if (!seat)
 		return NULL;

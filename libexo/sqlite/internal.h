@@ -75,8 +75,9 @@ struct cache_page;
  * @SEAT_STOCK: frames, but no page; in pool.stock
  * @SEAT_USED: at least one page; in pool.partial if there is room for another
  * @SEAT_LEAVING: its frames are being given back; in no list
+ * @SEAT_LOST: found without its frames, no page; in no list; revoke.c will read in the log why
  */
-enum seat_state { SEAT_EMPTY, SEAT_STOCK, SEAT_USED, SEAT_LEAVING };
+enum seat_state { SEAT_EMPTY, SEAT_STOCK, SEAT_USED, SEAT_LEAVING, SEAT_LOST };
 
 /**
  * struct seat - a place in the view
@@ -197,7 +198,9 @@ bool arena_intact(const struct seat *seat);
 /* The seat at a page of the view, NULL if there is none. */
 struct seat *arena_find_locked(uint32_t page);
 /* A seat of stock becomes SEAT_LEAVING, or NULL. */
-struct seat *arena_leave_locked(void);
+struct seat *arena_leave_any_locked(void);
+/* The same for this one, which is in stock or lost. */
+void arena_leave_locked(struct seat *seat);
 /* The frames of seats that are leaving go back. Without the lock. */
 void arena_release(struct seat **seats, uint32_t count);
 /* How much is guaranteed now. Without the lock. */
