@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Batches of page reads and writes. See io.h. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
