@@ -183,6 +183,8 @@ TEST(exo_cap_delay_ms__bounds)
 	CHECK_EQ(exo_cap_delay_ms(EXO_CAP_FREE_FAILURES + 1), 1);
 	CHECK_EQ(exo_cap_delay_ms(EXO_CAP_FREE_FAILURES + EXO_CAP_DELAY_MAX_MS),
 		 EXO_CAP_DELAY_MAX_MS);
+	CHECK_EQ(exo_cap_delay_ms(EXO_CAP_FREE_FAILURES + EXO_CAP_DELAY_MAX_MS + 1),
+		 EXO_CAP_DELAY_MAX_MS);
 	CHECK_EQ(exo_cap_delay_ms(UINT32_MAX), EXO_CAP_DELAY_MAX_MS);
 }
 
