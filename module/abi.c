@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Build-time proofs that no struct of the UAPI has holes, and that its layout is what it was when
- * it was published: the sizes of all members add up to the size of the struct, and that to a number.
+ * Build-time proofs that no struct of the UAPI has holes and that none changes its size: the sizes
+ * of all members add up to the size of the struct, and that is the number that was published.
  */
 #include <linux/build_bug.h>
 #include <linux/stddef.h>
@@ -12,95 +12,97 @@
 
 #define M(type, member) sizeof_field(struct type, member)
 
-#define ABI(type, bytes, members) \
-	static_assert(sizeof(struct type) == (bytes) && sizeof(struct type) == (members))
+#define ABI_OK(type, bytes, members) \
+	(sizeof(struct type) == (bytes) && sizeof(struct type) == (members))
+
+#define ABI(type, bytes, members) static_assert(ABI_OK(type, bytes, members))
 
 /* A struct that dev.c copies; its first two members are size and flags. */
 #define ABI_OP(type, bytes, members) \
-	ABI(type, bytes, M(type, size) + M(type, flags) + (members)); \
-	static_assert(offsetof(struct type, size) == 0 && sizeof(struct type) <= EXO_OP_MAX_SIZE)
+	static_assert(ABI_OK(type, bytes, M(type, size) + M(type, flags) + (members)) && \
+		      offsetof(struct type, size) == 0 && (bytes) <= EXO_OP_MAX_SIZE)
 
 ABI_OP(exo_info, 64, M(exo_info, out_features) + M(exo_info, out_frames) +
-       M(exo_info, out_colours) + M(exo_info, out_nodes) + M(exo_info, out_max_ops) +
-       M(exo_info, out_max_pages) + M(exo_info, out_view_pages) +
-       M(exo_info, out_table_bytes) + M(exo_info, out_ring_bytes) + M(exo_info, out_env));
+	M(exo_info, out_colours) + M(exo_info, out_nodes) + M(exo_info, out_max_ops) +
+	M(exo_info, out_max_pages) + M(exo_info, out_view_pages) +
+	M(exo_info, out_table_bytes) + M(exo_info, out_ring_bytes) + M(exo_info, out_env));
 ABI(exo_uring_cmd, 16, M(exo_uring_cmd, arg) + M(exo_uring_cmd, reserved));
 ABI(exo_event, 64, M(exo_event, type) + M(exo_event, seq) + M(exo_event, time_ns) +
-    M(exo_event, arg));
+	M(exo_event, arg));
 ABI(exo_ring, 4096 + 65536, M(exo_ring, head) + M(exo_ring, overflow) +
-    M(exo_ring, reserved0) + M(exo_ring, tail) + M(exo_ring, reserved1) + M(exo_ring, ev));
+	M(exo_ring, reserved0) + M(exo_ring, tail) + M(exo_ring, reserved1) + M(exo_ring, ev));
 ABI_OP(exo_env_eventfd, 16, M(exo_env_eventfd, fd) + M(exo_env_eventfd, reserved));
 ABI_OP(exo_env_status, 88, M(exo_env_status, out_env) + M(exo_env_status, out_uid) +
-       M(exo_env_status, out_pid) + M(exo_env_status, out_frames) +
-       M(exo_env_status, out_quarantined) + M(exo_env_status, out_views) +
-       M(exo_env_status, out_wanted) + M(exo_env_status, out_bound) +
-       M(exo_env_status, out_asked) + M(exo_env_status, out_given) +
-       M(exo_env_status, out_taken) + M(exo_env_status, out_log) +
-       M(exo_env_status, out_deadline_ns));
+	M(exo_env_status, out_pid) + M(exo_env_status, out_frames) +
+	M(exo_env_status, out_quarantined) + M(exo_env_status, out_views) +
+	M(exo_env_status, out_wanted) + M(exo_env_status, out_bound) +
+	M(exo_env_status, out_asked) + M(exo_env_status, out_given) +
+	M(exo_env_status, out_taken) + M(exo_env_status, out_log) +
+	M(exo_env_status, out_deadline_ns));
 ABI_OP(exo_env_list, 32, M(exo_env_list, count) + M(exo_env_list, out_done) +
-       M(exo_env_list, envs) + M(exo_env_list, start));
+	M(exo_env_list, envs) + M(exo_env_list, start));
 ABI_OP(exo_quota, 40, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
-       M(exo_quota, deadline_ms) + M(exo_quota, envs) + M(exo_quota, views) +
-       M(exo_quota, out_frames) + M(exo_quota, out_envs));
+	M(exo_quota, deadline_ms) + M(exo_quota, envs) + M(exo_quota, views) +
+	M(exo_quota, out_frames) + M(exo_quota, out_envs));
 
 ABI(exo_cap, 32, M(exo_cap, kind) + M(exo_cap, rights) + M(exo_cap, reserved) +
-    M(exo_cap, object) + M(exo_cap, generation) + M(exo_cap, mac));
+	M(exo_cap, object) + M(exo_cap, generation) + M(exo_cap, mac));
 ABI_OP(exo_cap_create, 56, M(exo_cap_create, kind) + M(exo_cap_create, rights) +
-       M(exo_cap_create, reserved) + M(exo_cap_create, object) + M(exo_cap_create, out_cap));
+	M(exo_cap_create, reserved) + M(exo_cap_create, object) + M(exo_cap_create, out_cap));
 ABI_OP(exo_cap_derive, 80, M(exo_cap_derive, cap) + M(exo_cap_derive, rights) +
-       M(exo_cap_derive, reserved) + M(exo_cap_derive, out_cap));
+	M(exo_cap_derive, reserved) + M(exo_cap_derive, out_cap));
 ABI_OP(exo_cap_revoke, 56, M(exo_cap_revoke, kind) + M(exo_cap_revoke, reserved) +
-       M(exo_cap_revoke, object) + M(exo_cap_revoke, cap));
+	M(exo_cap_revoke, object) + M(exo_cap_revoke, cap));
 ABI_OP(exo_cap_check, 48, M(exo_cap_check, cap) + M(exo_cap_check, rights) +
-       M(exo_cap_check, reserved));
+	M(exo_cap_check, reserved));
 
 ABI(exo_frame_entry, 8, M(exo_frame_entry, state) + M(exo_frame_entry, order) +
-    M(exo_frame_entry, node) + M(exo_frame_entry, flags) + M(exo_frame_entry, colour) +
-    M(exo_frame_entry, reserved));
+	M(exo_frame_entry, node) + M(exo_frame_entry, flags) + M(exo_frame_entry, colour) +
+	M(exo_frame_entry, reserved));
 ABI(exo_table, 4096, M(exo_table, frames) + M(exo_table, present) + M(exo_table, free) +
-    M(exo_table, target) + M(exo_table, free_huge) + M(exo_table, reserved));
+	M(exo_table, target) + M(exo_table, free_huge) + M(exo_table, reserved));
 ABI_OP(exo_mem_pool, 24, M(exo_mem_pool, frames) + M(exo_mem_pool, node) +
-       M(exo_mem_pool, out_done) + M(exo_mem_pool, reserved));
+	M(exo_mem_pool, out_done) + M(exo_mem_pool, reserved));
 ABI_OP(exo_mem_alloc, 32, M(exo_mem_alloc, count) + M(exo_mem_alloc, colour) +
-       M(exo_mem_alloc, node) + M(exo_mem_alloc, out_done) + M(exo_mem_alloc, frames_ptr));
+	M(exo_mem_alloc, node) + M(exo_mem_alloc, out_done) + M(exo_mem_alloc, frames_ptr));
 ABI_OP(exo_mem_frames, 24, M(exo_mem_frames, count) + M(exo_mem_frames, out_done) +
-       M(exo_mem_frames, frames_ptr));
+	M(exo_mem_frames, frames_ptr));
 ABI_OP(exo_mem_import, 56, M(exo_mem_import, cap) + M(exo_mem_import, out_frame) +
-       M(exo_mem_import, out_rights) + M(exo_mem_import, out_order) +
-       M(exo_mem_import, reserved));
+	M(exo_mem_import, out_rights) + M(exo_mem_import, out_order) +
+	M(exo_mem_import, reserved));
 ABI_OP(exo_mem_view_create, 40, M(exo_mem_view_create, pages) + M(exo_mem_view_create, stlb) +
-       M(exo_mem_view_create, out_view) + M(exo_mem_view_create, reserved) +
-       M(exo_mem_view_create, out_offset) + M(exo_mem_view_create, out_length));
+	M(exo_mem_view_create, out_view) + M(exo_mem_view_create, reserved) +
+	M(exo_mem_view_create, out_offset) + M(exo_mem_view_create, out_length));
 ABI_OP(exo_mem_view, 16, M(exo_mem_view, view) + M(exo_mem_view, reserved));
 ABI(exo_mem_op, 16, M(exo_mem_op, page) + M(exo_mem_op, count) + M(exo_mem_op, frame) +
-    M(exo_mem_op, rights) + M(exo_mem_op, flags));
+	M(exo_mem_op, rights) + M(exo_mem_op, flags));
 ABI_OP(exo_mem_batch, 32, M(exo_mem_batch, view) + M(exo_mem_batch, count) +
-       M(exo_mem_batch, out_done) + M(exo_mem_batch, reserved) + M(exo_mem_batch, ops));
+	M(exo_mem_batch, out_done) + M(exo_mem_batch, reserved) + M(exo_mem_batch, ops));
 ABI_OP(exo_mem_harvest, 40, M(exo_mem_harvest, view) + M(exo_mem_harvest, page) +
-       M(exo_mem_harvest, count) + M(exo_mem_harvest, reserved) +
-       M(exo_mem_harvest, out_accessed) + M(exo_mem_harvest, out_dirty) +
-       M(exo_mem_harvest, bits));
+	M(exo_mem_harvest, count) + M(exo_mem_harvest, reserved) +
+	M(exo_mem_harvest, out_accessed) + M(exo_mem_harvest, out_dirty) +
+	M(exo_mem_harvest, bits));
 ABI(exo_upcall_save, 48, M(exo_upcall_save, ip) + M(exo_upcall_save, sp) +
-    M(exo_upcall_save, flags) + M(exo_upcall_save, address) + M(exo_upcall_save, view) +
-    M(exo_upcall_save, page) + M(exo_upcall_save, fault) + M(exo_upcall_save, busy));
+	M(exo_upcall_save, flags) + M(exo_upcall_save, address) + M(exo_upcall_save, view) +
+	M(exo_upcall_save, page) + M(exo_upcall_save, fault) + M(exo_upcall_save, busy));
 ABI_OP(exo_mem_upcall, 40, M(exo_mem_upcall, slot) + M(exo_mem_upcall, reserved) +
-       M(exo_mem_upcall, handler) + M(exo_mem_upcall, stack) + M(exo_mem_upcall, stride));
+	M(exo_mem_upcall, handler) + M(exo_mem_upcall, stack) + M(exo_mem_upcall, stride));
 ABI(exo_resume_regs, 144, M(exo_resume_regs, ip) + M(exo_resume_regs, sp) +
-    M(exo_resume_regs, flags) + 15 * M(exo_resume_regs, ax));
+	M(exo_resume_regs, flags) + 15 * M(exo_resume_regs, ax));
 ABI_OP(exo_mem_resume, 24, M(exo_mem_resume, slot) + M(exo_mem_resume, level) +
-       M(exo_mem_resume, regs));
+	M(exo_mem_resume, regs));
 ABI_OP(exo_mem_wake, 24, M(exo_mem_wake, view) + M(exo_mem_wake, page) +
-       M(exo_mem_wake, count) + M(exo_mem_wake, reserved));
+	M(exo_mem_wake, count) + M(exo_mem_wake, reserved));
 ABI_OP(exo_mem_revoke, 32, M(exo_mem_revoke, env) + M(exo_mem_revoke, frames) +
-       M(exo_mem_revoke, deadline_ms) + M(exo_mem_revoke, out_asked) +
-       M(exo_mem_revoke, reserved));
+	M(exo_mem_revoke, deadline_ms) + M(exo_mem_revoke, out_asked) +
+	M(exo_mem_revoke, reserved));
 ABI(exo_mem_taken, 32, M(exo_mem_taken, frame) + M(exo_mem_taken, view) +
-    M(exo_mem_taken, address) + M(exo_mem_taken, time_ns) + M(exo_mem_taken, why) +
-    M(exo_mem_taken, reserved));
+	M(exo_mem_taken, address) + M(exo_mem_taken, time_ns) + M(exo_mem_taken, why) +
+	M(exo_mem_taken, reserved));
 ABI_OP(exo_mem_log, 32, M(exo_mem_log, count) + M(exo_mem_log, out_done) +
-       M(exo_mem_log, out_left) + M(exo_mem_log, reserved) + M(exo_mem_log, entries));
+	M(exo_mem_log, out_left) + M(exo_mem_log, reserved) + M(exo_mem_log, entries));
 ABI(exo_frame_info, 24, M(exo_frame_info, frame) + M(exo_frame_info, rights) +
-    M(exo_frame_info, hold) + M(exo_frame_info, bindings) + M(exo_frame_info, reserved) +
-    M(exo_frame_info, pfn));
+	M(exo_frame_info, hold) + M(exo_frame_info, bindings) + M(exo_frame_info, reserved) +
+	M(exo_frame_info, pfn));
 ABI_OP(exo_mem_query, 32, M(exo_mem_query, frame) + M(exo_mem_query, count) +
-       M(exo_mem_query, out_done) + M(exo_mem_query, reserved) + M(exo_mem_query, infos));
+	M(exo_mem_query, out_done) + M(exo_mem_query, reserved) + M(exo_mem_query, infos));

@@ -230,8 +230,8 @@ static int exo_fs_init_context(struct fs_context *fc)
 }
 
 /*
- * Without an owner: the mount is the module's own and would keep it loaded for ever. kern_unmount() is
- * done with this struct when it returns.
+ * Without an owner: the mount is the module's own and would keep it loaded for ever. When
+ * kern_unmount() returns nobody uses this struct any more.
  */
 static struct file_system_type exo_fs = {
 	.name = "exo",

@@ -47,9 +47,9 @@ struct exo_op {
  * @exit: at unload, after the last environment is gone
  * @env_init: a new environment; on error nothing is left
  * @env_exit: an environment dies: everything goes back. No mapping and no request is left by then
- * @env_free: the last reference to the environment is gone, and a grace period over: free what is only
- *	memory, such as env->mem (until then whoever holds a reference, or is in an RCU reader, may look at it).
- *	Process context. Also called when an env_init failed: there may be nothing
+ * @env_free: the last reference to the environment is gone, and a grace period over: free what is
+ *	only memory, such as env->mem; until then whoever holds a reference, or is in an RCU reader,
+ *	may look at it. Process context. Also called when an env_init failed: there may be nothing
  * @mmap_kinds: bitmap of EXO_MMAP_KIND()s that @mmap serves
  * @mmap: vma->vm_pgoff is untouched; vma->vm_file->private_data is the environment
  * @features: EXO_FEATURE_* bits of this kernel and machine, asked once after @init

@@ -9,8 +9,8 @@
  * @bytes: the length it must have, 0 for any
  * @write: may it be written? If not, it never will be
  *
- * Return: 0; -EINVAL if it is private, executable or of another length; -EACCES if it wants to write
- * and may not.
+ * Return: 0; -EINVAL if it is private, executable or of another length; -EACCES if it wants to
+ * write and may not.
  */
 int exo_vma_init(struct vm_area_struct *vma, unsigned long bytes, bool write)
 {

@@ -3,9 +3,9 @@
  * What every mapping of /dev/exo has in common: it is shared, is not inherited, dumped, expanded,
  * split, moved or mprotected, and never becomes writable or executable later (INV-VIEW-4).
  *
- * madvise(MADV_DOFORK) undoes VM_DONTCOPY unless the mapping is VM_IO. A mapping whose PTEs are changed
- * by other means than unmap_mapping_range() must not be inherited: a view sets VM_IO as well. The others
- * may end up in a child, which shares the environment.
+ * On 6.1 and 6.12 madvise(MADV_DOFORK) undoes VM_DONTCOPY unless it is VM_IO. A mapping whose
+ * PTEs are changed by other means than unmap_mapping_range() must not be inherited: a view sets
+ * VM_IO as well. The others may end up in a child, which shares the environment.
  */
 #ifndef EXO_VMA_H
 #define EXO_VMA_H

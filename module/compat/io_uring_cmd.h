@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* linux/io_uring/cmd.h: 6.7 moved it out of linux/io_uring.h, and the sqe into struct io_uring_cmd. */
+/*
+ * linux/io_uring/cmd.h: 6.7 moved it out of linux/io_uring.h, and the sqe into struct
+ * io_uring_cmd.
+ */
 #ifndef EXO_COMPAT_IO_URING_CMD_H
 #define EXO_COMPAT_IO_URING_CMD_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Event ring decisions. The reader's index comes from shared memory and may be anything at any time.
+ * Event ring decisions. The reader's index comes from shared memory and may be anything at any
+ * time.
  */
 #ifndef EXO_CORE_RING_H
 #define EXO_CORE_RING_H

@@ -96,8 +96,8 @@ static void count_failure(struct exo_env *env)
  * @kind: the kind it must have, 0 for any
  *
  * The MAC is compared first and in constant time, and every failure looks the same, so that nothing
- * is learned about objects that one has no capability for (INV-CAP-3, INV-CAP-4). The generation is not looked
- * at.
+ * is learned about objects that one has no capability for (INV-CAP-3, INV-CAP-4). The generation is
+ * not looked at.
  *
  * Context: may sleep; no lock may be held.
  * Return: 0 or -EACCES.

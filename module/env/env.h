@@ -121,7 +121,8 @@ void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a
 int exo_event_ring_init(struct exo_event_ring *ring);
 void exo_event_ring_exit(struct exo_event_ring *ring);
 int exo_event_ring_mmap(struct exo_env *env, struct vm_area_struct *vma);
-__poll_t exo_event_ring_poll(struct exo_env *env, struct file *file, struct poll_table_struct *wait);
+__poll_t exo_event_ring_poll(struct exo_env *env, struct file *file,
+			     struct poll_table_struct *wait);
 int exo_env_eventfd_op(struct exo_env *env, void *arg);
 
 /* env/cap.c */
@@ -129,8 +130,9 @@ int exo_env_eventfd_op(struct exo_env *env, void *arg);
 u64 exo_cap_next_generation(void);
 void exo_cap_seal(struct exo_cap *cap);		/* fills in the MAC */
 /*
- * Is @cap well formed, of @kind, and is its MAC right? 0 or -EACCES; a failure is counted against the caller's
- * uid and may sleep, so no lock may be held. The generation is the caller's business, after this.
+ * Is @cap well formed, of @kind, and is its MAC right? 0 or -EACCES; a failure is counted against
+ * the caller's uid and may sleep, so no lock may be held. The generation is the caller's business,
+ * after this.
  */
 int exo_cap_authentic(struct exo_env *env, const struct exo_cap *cap, u16 kind);
 

@@ -118,7 +118,8 @@ int exo_event_ring_mmap(struct exo_env *env, struct vm_area_struct *vma)
  *
  * Return: EPOLLIN, or 0.
  */
-__poll_t exo_event_ring_poll(struct exo_env *env, struct file *file, struct poll_table_struct *wait)
+__poll_t exo_event_ring_poll(struct exo_env *env, struct file *file,
+			     struct poll_table_struct *wait)
 {
 	struct exo_event_ring *ring = &env->ring;
 

@@ -93,7 +93,8 @@ static int env_list_op(struct exo_env *env, void *arg)
 		return -ENOMEM;
 
 	while (list->out_done < list->count) {
-		n = list_rows(env, all, &number, rows, min(list->count - list->out_done, LIST_ROWS));
+		n = list_rows(env, all, &number, rows,
+			      min_t(u32, list->count - list->out_done, LIST_ROWS));
 		if (!n)
 			break;
 		/* Not under the lock: the caller decides how long a fault there takes. */

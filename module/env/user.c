@@ -151,14 +151,19 @@ void exo_user_hold(struct exo_user *user)
  * exo_user_put() - give up a reference
  * @user: user
  *
- * Context: not in interrupts; may take users_lock.
+ * Context: not in interrupts; takes users_lock.
  */
 void exo_user_put(struct exo_user *user)
 {
-	if (!refcount_dec_and_lock(&user->refs, &users_lock))
-		return;
-	hash_del(&user->node);
+	bool last;
+
+	spin_lock(&users_lock);
+	last = refcount_dec_and_test(&user->refs);
+	if (last)
+		hash_del(&user->node);
 	spin_unlock(&users_lock);
+	if (!last)
+		return;
 	WARN_ON_ONCE(user->reserved || atomic_read(&user->frames));
 	kfree(user);
 }
