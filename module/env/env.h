@@ -31,13 +31,26 @@ struct exo_mem_env;
 
 /**
  * struct exo_user - a uid (of the outermost user namespace's owner) and its limits
+ * @node: in the table of users
  * @uid: key, in the initial namespace
- * @refs: environments and quarantined frames; freed with the last unless it has limits of its own
+ * @refs: environments and quarantined frames, and one if it has limits of its own
  * @frames: frames charged: held and quarantined
- * @max_frames, @min_frames, @deadline_ms, @max_envs, @max_views: limits, see struct exo_quota
- * @envs, @views: how many there are
- * @reserved: guaranteed minimum that is reserved in the pool now
+ * @envs: environments
+ * @views: views
+ * @max_frames: limit, see struct exo_quota; READ_ONCE()
+ * @min_frames: minimum that should be guaranteed; @reserved is what is
+ * @deadline_ms: time between request and force; READ_ONCE()
+ * @max_envs: limit
+ * @max_views: limit
+ * @reserved: guaranteed minimum that is reserved in the pool now, for all environments of the uid
+ *	together; READ_ONCE(). 0 without an environment, and if it didn't fit and CAP_SYS_ADMIN opened
+ *	all the same
+ * @own_limits: EXO_QUOTA_* of the limits that are not the defaults
+ * @lock: guards the two below
  * @failures: of capability checks, decaying; slows guessing down
+ * @failure_jiffies: when the last was
+ *
+ * The limits, @envs, @views and @reserved change under users_lock (env/user.c).
  */
 struct exo_user {
 	struct hlist_node node;
@@ -58,26 +71,48 @@ struct exo_user {
 	unsigned long failure_jiffies;
 };
 
+/**
+ * struct exo_event_ring - the kernel's half of the event ring
+ * @lock: guards everything here but @wait; a leaf
+ * @shared: what user space maps; as long as the environment lives
+ * @head: events ever posted: the truth, @shared->head is a copy
+ * @overflow: events lost: the truth
+ * @seq: number of the last event, lost ones included
+ * @eventfd: signalled at each event, or NULL
+ * @wait: for poll
+ */
 struct exo_event_ring {
 	spinlock_t lock;
-	struct exo_ring *shared;	/* vmalloc'ed, there as long as the environment */
-	u64 head;			/* the truth; shared->head is a copy */
+	struct exo_ring *shared;
+	u64 head;
 	u64 overflow;
 	u32 seq;
 	struct eventfd_ctx *eventfd;
 	wait_queue_head_t wait;
 };
 
+/**
+ * struct exo_env - an environment: one open file
+ * @number: never used again
+ * @ref: the file's until release(), workers' others
+ * @free_work: frees it a grace period after the last reference
+ * @node: in exo_envs, under exo_envs_lock
+ * @dead: release() has begun; set under exo_envs_lock
+ * @user: who is charged
+ * @opener: process that opened it
+ * @ring: events
+ * @mem: the mem noun's own
+ */
 struct exo_env {
 	u64 number;
 	struct kref ref;
 	struct rcu_work free_work;
-	struct list_head node;		/* in exo_envs, under exo_envs_lock */
+	struct list_head node;
 	bool dead;
 	struct exo_user *user;
 	struct pid *opener;
 	struct exo_event_ring ring;
-	struct exo_mem_env *mem;	/* the mem noun's own */
+	struct exo_mem_env *mem;
 };
 
 /* All live environments, in order of number. */
