@@ -17,11 +17,16 @@ SUBDIRS	:= $(patsubst %/Makefile,%,$(wildcard libexo/Makefile libexo/sqlite/Make
 	   tools/exoctl/Makefile tools/demo/Makefile samples/Makefile selftests/Makefile \
 	   bench/Makefile))
 
+BUILDS	:= $(SUBDIRS:%=build-%)
+
+# V=1 shows every command.
+QUIET	:= $(if $(V),,-s)
+
 # Under sudo files would belong to root: build as the user who called.
 AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
 
 .PHONY: all setup module user run shell check check-rest check-all soak bench
-.PHONY: insmod rmmod install clean help sparse $(SUBDIRS)
+.PHONY: insmod rmmod install clean help sparse $(BUILDS)
 
 all: module user
 
@@ -31,12 +36,13 @@ setup:
 module: setup
 	@tools/vm/build-module $(KERNEL)
 
-user: $(SUBDIRS)
+user: $(BUILDS)
 
-$(SUBDIRS): setup
-	+@$(MAKE) --no-print-directory -C $@ all
+$(BUILDS): setup
+	@echo "building $(@:build-%=%)"
+	+@$(MAKE) $(QUIET) --no-print-directory -C $(@:build-%=%) all
 
-$(filter-out libexo,$(SUBDIRS)): $(filter libexo,$(SUBDIRS))
+$(filter-out build-libexo,$(BUILDS)): $(filter build-libexo,$(BUILDS))
 
 run: all
 	@if [ -e /dev/exo ]; then tools/demo/run; else tools/demo/run-vm; fi
@@ -44,7 +50,7 @@ run: all
 shell: all
 	@tools/vm/vm-shell $(KERNEL)
 
-check: all
+check: module $(filter-out build-bench,$(BUILDS))
 	@$(TESTS) --unit 6.1
 
 # What check-all has and check has not. "make check-all" runs the fuzzer for a minute, too: it is
@@ -75,12 +81,12 @@ rmmod:
 install:
 	@packaging/install '$(DESTDIR)' '$(PREFIX)' '$(KVER)'
 	@for dir in $(filter-out selftests,$(SUBDIRS)); do \
-		$(MAKE) --no-print-directory -C $$dir install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' \
+		$(MAKE) $(QUIET) --no-print-directory -C $$dir install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' \
 			|| exit 1; \
 	done
 
 clean:
-	@for dir in $(SUBDIRS); do $(MAKE) --no-print-directory -C $$dir clean || exit 1; done
+	@for dir in $(SUBDIRS); do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
 	@rm -rf build
 
 help:
