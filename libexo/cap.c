@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Capabilities: 32 bytes that prove a right. They travel as plain bytes through any channel.
- * Idea: S95 §3.1 and its self-authenticating capabilities (Chaum and Fabry).
+ * Idea: S95 §3.2, self-authenticating capabilities.
  */
 #include "lib.h"
 

@@ -19,7 +19,7 @@ static int env_info(struct exo_env *env)
  *
  * An environment owns what is allocated through it and dies, giving all of it back, when its
  * descriptor and its mappings are gone from every process. Its frames are charged to the uid.
- * Idea: S95 §3.1, secure bindings and their owner.
+ * Idea: S95 §3.2, secure bindings and their owner.
  *
  * Return: 0; or -errno of open(2) (exo_open_hint() says what to do about it), -ENOTTY if that is not
  * an exo device, -EDQUOT, -ENOMEM. Thread-safe.
@@ -171,7 +171,7 @@ EXPORT int exo_env_list(struct exo_env *env, struct exo_env_status *rows, uint32
  * @env: the environment
  * @out_table: the table, read only, valid until close; it changes while it is read
  *
- * Idea: S95 §2.1, expose names and bookkeeping: choosing costs no system call.
+ * Idea: S95 §3.1, expose allocation, names and bookkeeping: choosing costs no system call.
  *
  * Return: 0 or -errno of mmap(2). Thread-safe.
  */

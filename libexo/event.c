@@ -203,7 +203,7 @@ EXPORT uint64_t exo_env_event_lost(struct exo_env *env)
  *	gives frames back with exo_mem_free(), or lets the deadline pass; NULL: nobody
  * @ctx: passed to @fn
  *
- * Idea: S95 §3.4, visible resource revocation.
+ * Idea: S95 §3.3, visible resource revocation.
  *
  * Return: 0. Thread-safe; a call of the old handler may still be going on.
  */

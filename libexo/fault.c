@@ -205,7 +205,7 @@ static int thread_new(struct exo_env *env, exo_fault_fn fn, void *ctx, size_t st
  * No signal is involved: the module enters @fn in the place of the access, and the library returns to
  * it without the kernel. An access that no upcall can take (a system call's, one in a restartable
  * sequence, one more than EXO_UPCALL_LEVELS deep) goes to the monitor, else ends in EFAULT or SIGBUS.
- * A forked child has no handlers. Ideas: S95 §3.3, §5.3 (exceptions); Appel and Li, ASPLOS'91: TRAP.
+ * A forked child has no handlers. Ideas: S95 §5.3 (exceptions); Appel and Li, ASPLOS'91: TRAP.
  *
  * Return: 0; -EBUSY: the thread has one in @env; -ENOSPC: EXO_UPCALL_SLOTS threads have; -EINVAL: the
  * stack is too small; -EOPNOTSUPP without EXO_FEATURE_UPCALL; -ENOMEM. Thread-safe.

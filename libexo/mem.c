@@ -344,7 +344,7 @@ EXPORT int exo_mem_revoke(struct exo_env *env, uint64_t target, uint32_t frames,
  * @count: room in @entries
  * @out_left: entries left; may be NULL
  *
- * Idea: S95 §3.5, the repossession vector of the abort protocol.
+ * Idea: S95 §3.4, the repossession vector of the abort protocol.
  *
  * Return: how many entries were written, or -errno. Thread-safe; each entry goes to one caller.
  */

@@ -113,7 +113,7 @@ static void monitor_free(struct monitor *monitor)
  *
  * @fn must touch no unbound page of the view, and take no lock that a thread may hold while it touches
  * one. All signals are blocked in the thread. It isn't there in the child of a fork.
- * Idea: the external pager of Mach and V++, as S95 §6 sets exokernels against it.
+ * Idea: the external pagers of Mach, here beside faults handled in place.
  *
  * Return: 0; -EBUSY: the view has one; -errno of its making. Thread-safe.
  */

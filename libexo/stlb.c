@@ -24,7 +24,7 @@ EXPORT uint32_t exo_view_stlb_entries(const struct exo_view *view)
  * @write: nonzero: with EXO_RIGHT_WRITE
  *
  * One store. Replaces the entry of a page that is a multiple of the table's size away.
- * Idea: S95 §5.2, Aegis' software TLB.
+ * Idea: S95 §5.4, Aegis' software TLB.
  *
  * Return: 0; -EINVAL: beyond the view; -EOPNOTSUPP: the view has no software TLB. Thread-safe,
  * async-signal-safe, and for fault handlers.

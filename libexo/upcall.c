@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The C side of an upcall: from the stub to the handler, and what the stub returns through.
- * Idea: S95 §3.3 and §5: exceptions are given to the application, which returns without the kernel.
+ * Idea: S95 §5.3: exceptions are given to the application, which returns without the kernel.
  */
 #include <cpuid.h>
 #include <string.h>

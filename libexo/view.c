@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Views: the application's own page table.
- * Ideas: S95 §5 (application-level virtual memory); batched manipulation: vmcache and exmap, SIGMOD'23.
+ * Ideas: S95 §6 (application-level virtual memory); batched manipulation: vmcache and exmap, SIGMOD'23.
  */
 #include <sys/mman.h>
 
