@@ -25,7 +25,8 @@ int exo_event_ring_init(struct exo_event_ring *ring)
 
 	spin_lock_init(&ring->lock);
 	init_waitqueue_head(&ring->wait);
-	ring->shared = __vmalloc(sizeof(*ring->shared), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	ring->shared = __vmalloc(sizeof(*ring->shared),
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 	return ring->shared ? 0 : -ENOMEM;
 }
 
