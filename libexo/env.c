@@ -21,8 +21,8 @@ static int env_info(struct exo_env *env)
  * descriptor and its mappings are gone from every process. Its frames are charged to the uid.
  * Idea: S95 §3.2, secure bindings and their owner.
  *
- * Return: 0; or -errno of open(2) (exo_open_hint() says what to do about it), -ENOTTY if that is not
- * an exo device, -EDQUOT, -ENOMEM. Thread-safe.
+ * Return: 0; or -errno of open(2) (exo_open_hint() says what to do about it), -ENOTTY if that is
+ * not an exo device, -EDQUOT, -ENOMEM. Thread-safe.
  */
 EXPORT int exo_env_open(struct exo_env **out_env, const struct exo_env_opts *opts)
 {
@@ -79,8 +79,8 @@ err_free:
  *
  * Stops the service thread. The frame table is unmapped.
  *
- * Return: 0; -EBUSY while it has views, windows or registered fault handlers; -EDEADLK from a handler
- * in the service thread. Nobody else may be using @env.
+ * Return: 0; -EBUSY while it has views, windows or registered fault handlers; -EDEADLK from a
+ * handler in the service thread. Nobody else may be using @env.
  */
 EXPORT int exo_env_close(struct exo_env *env)
 {

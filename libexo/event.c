@@ -2,10 +2,11 @@
 /*
  * Events: the ring, and who gets what from it.
  *
- * There is one ring and there may be several readers: whoever asks for events (exo_env_event_next(),
- * exo_env_dispatch(), the service thread) and a monitor thread a view. Whoever looks first takes an
- * event from the ring, and puts it in the queue of the one that it is for. A queue's eventfd is
- * readable while the queue is not empty, so that its reader wakes up although the ring is empty again.
+ * There is one ring and there may be several readers: whoever asks for events
+ * (exo_env_event_next(), exo_env_dispatch(), the service thread) and a monitor thread a view.
+ * Whoever looks first takes an event from the ring, and puts it in the queue of the one that it is
+ * for. A queue's eventfd is readable while the queue is not empty, so that its reader wakes up
+ * although the ring is empty again.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -30,7 +31,7 @@ int event_ring_map_locked(struct exo_env *env)
 	if (sys_is_err(ring))
 		return sys_err(ring);
 	env->ring = ring;
-	/* Of an environment that another process used before, only what is lost from now on counts. */
+	/* What was lost before anybody here looked does not count. */
 	env->overflow = __atomic_load_n(&env->ring->overflow, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -143,8 +144,8 @@ out:
  * @env: the environment
  * @out_event: the event
  *
- * Faults in a view that has a monitor go to the monitor. An event goes to one caller only: a program
- * that calls this beside exo_env_dispatch() takes events away from its handlers.
+ * Faults in a view that has a monitor go to the monitor. An event goes to one caller only: a
+ * program that calls this beside exo_env_dispatch() takes events away from its handlers.
  *
  * Return: 0; -EAGAIN: none; -errno of the first use's mmap(2). Thread-safe.
  */
@@ -163,6 +164,8 @@ EXPORT int exo_env_event_next(struct exo_env *env, struct exo_event *out_event)
  */
 EXPORT int exo_env_event_wait(struct exo_env *env, struct exo_event *out_event, int timeout_ms)
 {
+	int64_t end = sys_now_ms() + timeout_ms;
+	int64_t left = timeout_ms;
 	int fds[2];
 	int ret;
 
@@ -172,9 +175,12 @@ EXPORT int exo_env_event_wait(struct exo_env *env, struct exo_event *out_event, 
 			return ret;
 		fds[0] = env->fd;
 		fds[1] = env->queue.ready;
-		ret = sys_wait_readable(fds, 2, timeout_ms);
+		ret = sys_wait_readable(fds, 2, (int)left);
 		if (ret)
 			return ret;
+		/* Somebody else may have been faster: the time goes on. */
+		if (timeout_ms >= 0)
+			left = end > sys_now_ms() ? end - sys_now_ms() : 0;
 	}
 }
 
@@ -316,8 +322,8 @@ static int dispatch_ready(struct exo_env *env)
  * @env: the environment
  * @timeout_ms: how long to wait for the first one; -1: for ever, 0: not at all
  *
- * Return: how many were handled; 0: the time was up; -EINTR: a signal was handled. Thread-safe; each
- * event goes to one caller.
+ * Return: how many were handled; 0: the time was up; -EINTR: a signal was handled. Thread-safe;
+ * each event goes to one caller.
  */
 EXPORT int exo_env_dispatch(struct exo_env *env, int timeout_ms)
 {

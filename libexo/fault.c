@@ -86,7 +86,7 @@ static int register_in_slot(struct upcall_thread *thread)
 	return ret;
 }
 
-/* Another process of the environment may have slots that are not in our list: the module says EBUSY. */
+/* Another process of the environment may have slots that we do not know: EBUSY. */
 static int register_thread(struct upcall_thread *thread)
 {
 	uint64_t refused = 0;
@@ -118,7 +118,7 @@ static void forget(struct upcall_thread *thread)
 {
 	if (thread->pid == getpid())
 		module_upcall(thread, EXO_UPCALL_REMOVE);
-	/* A thread that ends inside a handler runs on its area to the last: that stays until exit. */
+	/* A thread that ends in a handler runs on its area to the last: that stays. */
 	if (!on_area(thread))
 		upcall_area_unmap(thread);
 	release_slot(thread);
@@ -202,13 +202,14 @@ static int thread_new(struct exo_env *env, exo_fault_fn fn, void *ctx, size_t st
  * @ctx: passed to @fn
  * @opts: NULL, or the size of the handler's stack in bytes; there are EXO_UPCALL_LEVELS of them
  *
- * No signal is involved: the module enters @fn in the place of the access, and the library returns to
- * it without the kernel. An access that no upcall can take (a system call's, one in a restartable
- * sequence, one more than EXO_UPCALL_LEVELS deep) goes to the monitor, else ends in EFAULT or SIGBUS.
- * A forked child has no handlers. Ideas: S95 §5.3 (exceptions); Appel and Li, ASPLOS'91: TRAP.
+ * No signal is involved: the module enters @fn in the place of the access, and the library returns
+ * to it without the kernel. An access that no upcall can take (a system call's, one in a
+ * restartable sequence, one more than EXO_UPCALL_LEVELS deep) goes to the monitor, else ends in
+ * EFAULT or SIGBUS. A forked child has no handlers. Ideas: S95 §5.3 (exceptions); Appel and Li,
+ * ASPLOS'91: TRAP.
  *
- * Return: 0; -EBUSY: the thread has one in @env; -ENOSPC: EXO_UPCALL_SLOTS threads have; -EINVAL: the
- * stack is too small; -EOPNOTSUPP without EXO_FEATURE_UPCALL; -ENOMEM. Thread-safe.
+ * Return: 0; -EBUSY: the thread has one in @env; -ENOSPC: EXO_UPCALL_SLOTS threads have; -EINVAL:
+ * the stack is too small; -EOPNOTSUPP without EXO_FEATURE_UPCALL; -ENOMEM. Thread-safe.
  */
 EXPORT int exo_fault_register(struct exo_env *env, exo_fault_fn fn, void *ctx,
 			      const struct exo_fault_opts *opts)

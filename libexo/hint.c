@@ -15,15 +15,15 @@ EXPORT const char *exo_open_hint(int err)
 	case 0:
 		return "nothing is wrong";
 	case ENOENT:
-		return "there is no /dev/exo: load the module (sudo modprobe exo, or sudo make insmod in "
-		       "the source tree)";
+		return "there is no /dev/exo: load the module (sudo modprobe exo, or sudo make insmod "
+		       "in the source tree)";
 	case ENODEV:
 	case ENXIO:
-		return "/dev/exo is there, but no module serves it: load it (sudo modprobe exo), and remove "
-		       "the file if that does not help";
+		return "/dev/exo is there, but no module serves it: load it (sudo modprobe exo), and "
+		       "remove the file if that does not help";
 	case EACCES:
 	case EPERM:
-		return "you may not open /dev/exo: become a member of the group exo (sudo usermod -aG exo "
+		return "you may not open /dev/exo: join the group exo (sudo usermod -aG exo "
 		       "$USER) and log in again";
 	case ENOTTY:
 	case ENOTDIR:
@@ -31,12 +31,12 @@ EXPORT const char *exo_open_hint(int err)
 	case ELOOP:
 		return "that is no exo device: unset EXO_DEVICE, or set it to the right path";
 	case EDQUOT:
-		return "your quota of environments is used up, or its guaranteed minimum can't be reserved: "
-		       "end a program that uses exo, or have the quota raised (exoctl quota)";
+		return "your quota of environments is used up, or its guaranteed minimum can't be "
+		       "reserved: end a program that uses exo, or have the quota raised (exoctl quota)";
 	case EINVAL:
 	case E2BIG:
-		return "this library and the module that is loaded do not fit together: install both from "
-		       "the same release";
+		return "this library and the module that is loaded do not fit together: install both "
+		       "from the same release";
 	case EMFILE:
 	case ENFILE:
 		return "too many files are open: close some, or raise the limit (ulimit -n)";

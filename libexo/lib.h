@@ -53,7 +53,7 @@ struct service {
 struct exo_env {
 	int fd;
 	struct exo_info info;
-	unsigned int users;	/* atomic: views, windows, upcalls: they hold the environment open */
+	unsigned int users;	/* atomic: views, windows, upcalls */
 
 	pthread_mutex_t lock;
 	const struct exo_table *table;
@@ -94,6 +94,7 @@ int sys_close(int fd);
 void *sys_mmap(void *addr, size_t length, int prot, int flags, int fd, uint64_t offset);
 int sys_munmap(void *addr, size_t length);
 int sys_wait_readable(const int *fds, unsigned int count, int timeout_ms);
+int64_t sys_now_ms(void);
 int sys_eventfd(void);
 void sys_eventfd_set(int fd);
 void sys_eventfd_clear(int fd);
@@ -117,7 +118,7 @@ static inline int sys_err(const void *ptr)
 #define OPTS_HAS(opts, field) \
 	((opts) && (opts)->sz >= offsetof(__typeof__(*(opts)), field) + sizeof((opts)->field))
 #define OPTS_GET(opts, field, fallback) (OPTS_HAS(opts, field) ? (opts)->field : (fallback))
-/* The caller's options, or -EINVAL: too short to be one, or longer than this library with a tail. */
+/* 0; -EINVAL: too short to be one; -E2BIG: more is set than this library knows. */
 int lib_opts_check(const void *opts, size_t known);
 
 static inline void env_get(struct exo_env *env)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Frames: allocation, sharing, the pool, revocation. Batches of any size are cut to the module's. */
+/* Frames: allocation, sharing, the pool, revocation. Large batches are cut up. */
 #include "lib.h"
 
 /* How many of an array of frames one call may name; a 2 MiB frame is 512 pages. */

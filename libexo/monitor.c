@@ -111,7 +111,8 @@ static void monitor_free(struct monitor *monitor)
  *	again; negative: it goes on waiting, until exo_view_wake() or its death
  * @ctx: passed to @fn
  *
- * @fn must touch no unbound page of the view, and take no lock that a thread may hold while it touches
+ * @fn must touch no unbound page of the view, and take no lock that a thread may hold while it
+ *	touches
  * one. All signals are blocked in the thread. It isn't there in the child of a fork.
  * Idea: the external pagers of Mach, here beside faults handled in place.
  *
@@ -156,8 +157,8 @@ EXPORT int exo_monitor_start(struct exo_view *view, exo_fault_fn fn, void *ctx)
  * exo_monitor_stop() - end the monitor thread of a view
  * @view: the view
  *
- * Returns after its last call of the handler has. Threads that wait are not woken: to let them fault
- * again, without anybody who serves them, call exo_view_wake().
+ * Returns after its last call of the handler has. Threads that wait are not woken: to let them
+ * fault again, without anybody who serves them, call exo_view_wake().
  *
  * Return: 0; -ENOENT: there is none; -EDEADLK: called by the handler. Thread-safe.
  */

@@ -2,18 +2,20 @@
 /*
  * The way of an upcall in user space: from a fault to the handler and back, without the kernel.
  *
- * The module has written ip, sp, flags and address of the interrupted thread into the save page, has
- * set its busy flag, and has pointed sp at the save page and ip at upcall_entry_*. All other registers
- * are the interrupted program's, and must be again when it goes on.
+ * The module has written ip, sp, flags and address of the interrupted thread into the save page,
+ * has set its busy flag, and has pointed sp at the save page and ip at upcall_entry_*. All other
+ * registers are the interrupted program's, and must be again when it goes on.
  *
- * A signal may come at any instruction here, and its handler may fault too. What makes that harmless:
+ * A signal may come at any instruction here, and its handler may fault too. What makes that
+ * harmless:
  *
  * - Signal frames are built below sp (and its red zone), and so nothing here reads below sp.
- * - While the busy flag is set, another upcall takes the next level: the save page and the handler's
- *   stack are this upcall's alone. The flag is cleared only when nothing of them is needed any more.
+ * - While the busy flag is set, another upcall takes the next level: the save page and the
+ *   handler's stack are this upcall's alone. The flag is cleared only when nothing of them is
+ *   needed any more.
  * - The rest then stands on the interrupted stack, below its red zone, at sp and above: a nested
- *   upcall keeps it for the same reason for which it keeps the stack of any function. (A slot in the
- *   save page to jump through could be overwritten between the clearing and the jump.)
+ *   upcall keeps it for the same reason for which it keeps the stack of any function. (A slot in
+ *   the save page to jump through could be overwritten between the clearing and the jump.)
  *
  * The unwind tables describe each instruction, with the interrupted program as the caller.
  */
@@ -55,8 +57,8 @@ default_mxcsr:
 .endm
 
 /*
- * The header of the xsave area is cleared, for this stack may hold what a signal frame left there; and
- * only after sp is below it. xsavec writes two words of it, xsave a part of one, fxsave none.
+ * The header of the xsave area is cleared, for this stack may hold what a signal frame left there;
+ * and only after sp is below it. xsavec writes two words of it, xsave a part of one, fxsave none.
  */
 .macro UPCALL_ENTRY name, save, restore
 ENTRY \name
@@ -90,7 +92,7 @@ ENTRY \name
 	VECTOR_MASK
 	\save	(%rsp)
 
-	/* The x87 stack may be in use, and the rounding mode be anybody's: not so in a C function. */
+	/* The x87 stack may be in use, the rounding mode be any: not so in a C function. */
 	fninit
 	ldmxcsr	default_mxcsr(%rip)
 	movq	%rbx, %rdi
@@ -138,8 +140,8 @@ UPCALL_ENTRY upcall_entry_xsave, xsave64, xrstor64
 UPCALL_ENTRY upcall_entry_fxsave, fxsave64, fxrstor64
 
 /*
- * With a user shadow stack, ret works only after a call: the module puts the registers back and clears
- * the busy flag. rbx: save page, rbp: what the stub pushed, vector registers are restored.
+ * With a user shadow stack, ret works only after a call: the module puts the registers back and
+ * clears the busy flag. rbx: save page, rbp: what the stub pushed, vector registers are restored.
  */
 	.type	upcall_resume, @function
 upcall_resume:
@@ -205,9 +207,9 @@ upcall_resume:
 	.size	upcall_resume, . - upcall_resume
 
 /*
- * The handler can't: entered in the place of the interrupted program, with all its registers, on its
- * stack, where the rest of struct raise_frame is. Sends SIGBUS to itself, and if that returns, goes on
- * with the access, as after any SIGBUS.
+ * The handler can't: entered in the place of the interrupted program, with all its registers, on
+ * its stack, where the rest of struct raise_frame is. Sends SIGBUS to itself, and if that returns,
+ * goes on with the access, as after any SIGBUS.
  */
 ENTRY upcall_raise
 	.cfi_startproc

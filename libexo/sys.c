@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The system calls of libexo. They are made without libc's wrappers, which would set errno: the caller
- * of a library function that says "never sets errno" may be in an upcall, in the middle of anything.
+ * The system calls of libexo. They are made without libc's wrappers, which would set errno: the
+ * caller of a library function that says "never sets errno" may be in an upcall, in the middle of
+ * anything.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -96,10 +97,19 @@ int sys_wait_readable(const int *fds, unsigned int count, int timeout_ms)
 		ts.tv_sec = timeout_ms / 1000;
 		ts.tv_nsec = (timeout_ms % 1000) * 1000000L;
 	}
-	ret = (int)syscall6(SYS_ppoll, (long)pollfds, count, timeout_ms < 0 ? 0 : (long)&ts, 0, 0, 0);
+	ret = (int)syscall6(SYS_ppoll, (long)pollfds, count, timeout_ms < 0 ? 0 : (long)&ts, 0, 0,
+			    0);
 	if (ret < 0)
 		return ret;
 	return ret ? 0 : -ETIMEDOUT;
+}
+
+int64_t sys_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
 int sys_eventfd(void)
@@ -124,7 +134,8 @@ void sys_eventfd_clear(int fd)
 /*
  * sys_thread_start - start a thread of the library
  *
- * No signal of the program's is ever handled in it: handlers may expect to run in a thread they know.
+ * No signal of the program's is ever handled in it: handlers may expect to run in a thread they
+ * know.
  */
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
@@ -175,7 +186,7 @@ void sys_queue_signal(pid_t pid, pid_t tid, siginfo_t *info)
 	syscall6(SYS_rt_tgsigqueueinfo, pid, tid, info->si_signo, (long)info, 0, 0);
 }
 
-/* True if returning needs what a shadow stack knows. Kernels and machines without one say EINVAL. */
+/* Has this thread a user shadow stack? Kernels that know none say EINVAL. */
 bool sys_has_shadow_stack(void)
 {
 	uint64_t status = 0;

@@ -57,8 +57,8 @@ static uint64_t enabled_features(void)
 /*
  * upcall_detect - how the vector registers are saved on this machine
  *
- * All that the program may have in registers is saved, except for the protection keys: a handler has
- * the rights of the code that it interrupts, and what it changes in them stays.
+ * All that the program may have in registers is saved, except for the protection keys: a handler
+ * has the rights of the code that it interrupts, and what it changes in them stays.
  */
 void upcall_detect(void)
 {
@@ -69,7 +69,7 @@ void upcall_detect(void)
 	upcall_vector_mask = XFEATURE_X87_SSE;
 	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & CPUID_1_ECX_OSXSAVE) &&
 	    __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx)) {
-		/* Enough for all enabled features in the standard format; compacted is no longer. */
+		/* For all features in the standard format; the compacted is no longer. */
 		bytes = ebx;
 		upcall_vector_mask = enabled_features() & ~(uint64_t)XFEATURE_PKRU;
 		entry = upcall_entry_xsave;
@@ -93,7 +93,8 @@ size_t upcall_stride(const struct upcall_thread *thread)
 
 struct exo_upcall_save *upcall_save(const struct upcall_thread *thread, uint32_t level)
 {
-	return (void *)(thread->area + level * upcall_stride(thread) + EXO_PAGE_SIZE + thread->stack);
+	return (void *)(thread->area + level * upcall_stride(thread) + EXO_PAGE_SIZE +
+			thread->stack);
 }
 
 static struct upcall_level *level_of(struct exo_upcall_save *save)
@@ -271,8 +272,8 @@ static void restore_control_words(const struct exo_upcall_save *save)
  * @fault: what the handler was called with; an upcall, not a monitor's
  *
  * Gives the level back, so that the next fault finds it free. Between this and the jump all signals
- * are blocked: their handlers might fault, and the upcall would run over this stack. So jump at once,
- * to a place made with sigsetjmp(..., 1), which restores the mask.
+ * are blocked: their handlers might fault, and the upcall would run over this stack. So jump at
+ * once, to a place made with sigsetjmp(..., 1), which restores the mask.
  *
  * Return: nothing. To be called in the handler's own thread.
  */

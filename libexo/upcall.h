@@ -85,7 +85,7 @@ struct return_frame {
 
 struct raise_frame {
 	struct return_frame back;	/* its ip: upcall_raise */
-	char red_zone[RED_ZONE];	/* dropped by the same instruction that drops the real one */
+	char red_zone[RED_ZONE];	/* dropped like the real one */
 	uint64_t pid;
 	uint64_t tid;
 	siginfo_t info;

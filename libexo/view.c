@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Views: the application's own page table.
- * Ideas: S95 §6 (application-level virtual memory); batched manipulation: vmcache and exmap, SIGMOD'23.
+ * Ideas: S95 §6 (application-level virtual memory); batched manipulation: vmcache and exmap,
+ * SIGMOD'23.
  */
 #include <sys/mman.h>
 
@@ -32,8 +33,8 @@ static void *reserve_aligned(size_t length)
 }
 
 /*
- * The view's tables are flat and start at a 2 MiB boundary: so that a 2 MiB frame can be bound with one
- * entry wherever its page number allows, and no page table is shared with a neighbour.
+ * The view's tables are flat and start at a 2 MiB boundary: so that a 2 MiB frame can be bound with
+ * one entry wherever its page number allows, and no page table is shared with a neighbour.
  */
 static int map_view(struct exo_view *view, uint64_t offset, void *addr)
 {
@@ -105,11 +106,11 @@ static int destroy_id(struct exo_env *env, uint32_t id)
  * @addr: as exo_view_opts.addr
  * @out_view: the handle, until exo_view_destroy()
  *
- * Return: 0; -EINVAL; -EEXIST: something is at @addr; -EBUSY: it is mapped already; -ENOMEM. The view
- * still exists after a failure. Thread-safe.
+ * Return: 0; -EINVAL; -EEXIST: something is at @addr; -EBUSY: it is mapped already; -ENOMEM. The
+ * view still exists after a failure. Thread-safe.
  */
-EXPORT int exo_view_attach(struct exo_env *env, const struct exo_mem_view_create *created, void *addr,
-			   struct exo_view **out_view)
+EXPORT int exo_view_attach(struct exo_env *env, const struct exo_mem_view_create *created,
+			   void *addr, struct exo_view **out_view)
 {
 	struct exo_view *view;
 	int ret;
@@ -144,8 +145,8 @@ EXPORT int exo_view_attach(struct exo_env *env, const struct exo_mem_view_create
  * @opts: how long; a software TLB; lazy; monitored; where
  * @out_view: the handle, until exo_view_destroy()
  *
- * Nothing is bound in it. The mapping is this process's alone: it isn't there in the child of a fork,
- * mprotect(2) and mremap(2) refuse it, and system calls on its pages get EFAULT.
+ * Nothing is bound in it. The mapping is this process's alone: it isn't there in the child of a
+ * fork, mprotect(2) and mremap(2) refuse it, and system calls on its pages get EFAULT.
  *
  * Return: 0; -EINVAL; -EDQUOT: too many views; -EEXIST: something is at @opts->addr; -EOPNOTSUPP: a
  * feature that the module has not; -ENOMEM. Thread-safe.
@@ -199,7 +200,7 @@ EXPORT int exo_view_destroy(struct exo_view *view)
 		return -EBUSY;
 	unmap_all(view);
 	ret = destroy_id(env, view->id);
-	/* Without its mapping a view is of no use: what can't be destroyed dies with the environment. */
+	/* Unmapped it is of no use: what is not destroyed dies with the environment. */
 	env_put(env);
 	lib_free(view);
 	return ret;
@@ -275,8 +276,8 @@ EXPORT int64_t exo_view_page(const struct exo_view *view, const void *addr)
 	return page < view->pages ? (int64_t)page : -EINVAL;
 }
 
-static int batch_once(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops, uint32_t count,
-		      uint32_t flags, uint32_t *out_done)
+static int batch_once(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops,
+		      uint32_t count, uint32_t flags, uint32_t *out_done)
 {
 	struct exo_mem_batch arg = {
 		.size = sizeof(arg),
@@ -307,8 +308,8 @@ static uint32_t batch_fit(const struct exo_view *view, const struct exo_mem_op *
 	return n ? n : 1;
 }
 
-static int batch_split(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops, uint32_t count,
-		       uint32_t flags, uint32_t *out_done)
+static int batch_split(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops,
+		      uint32_t count, uint32_t flags, uint32_t *out_done)
 {
 	uint32_t done = 0, part;
 	int ret = 0;
@@ -324,8 +325,8 @@ static int batch_split(struct exo_view *view, unsigned int cmd, struct exo_mem_o
 }
 
 /*
- * Pages are not counted first, which would cost as much as a tenth of the whole: a batch that is too
- * large is EINVAL before anything has happened, and is cut up then.
+ * Pages are not counted first, which would cost as much as a tenth of the whole: a batch that is
+ * too large is EINVAL before anything has happened, and is cut up then.
  */
 static int batch(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops, uint32_t count,
 		 uint32_t flags, uint32_t *out_done)

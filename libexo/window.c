@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Windows: frames at fixed places. The kernel can pin what a window shows, so it serves O_DIRECT and
- * registered buffers, which a view can't.
+ * Windows: frames at fixed places. The kernel can pin what a window shows, so it serves O_DIRECT
+ * and registered buffers, which a view can't.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -100,8 +100,8 @@ static int map_places(struct exo_window *window, const uint32_t *frames, int pro
 		for (run = 1; done + run < window->count; run++)
 			if (frames[done + run] != frames[done] + run)
 				break;
-		at = map_run(window->env, window->base + (size_t)done * EXO_PAGE_SIZE, frames[done], run,
-			     prot, MAP_FIXED);
+		at = map_run(window->env, window->base + (size_t)done * EXO_PAGE_SIZE,
+			     frames[done], run, prot, MAP_FIXED);
 		if (sys_is_err(at))
 			return sys_err(at);
 	}

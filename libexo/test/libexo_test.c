@@ -51,7 +51,8 @@ static void test_opts(void)
 		struct exo_view_opts opts;
 		uint64_t tail;
 	} longer = { .opts = { .sz = sizeof(longer) } };
-	struct exo_view_opts opts = { .sz = offsetof(struct exo_view_opts, stlb), .pages = 3, .stlb = 9 };
+	struct exo_view_opts opts = { .sz = offsetof(struct exo_view_opts, stlb), .pages = 3,
+				      .stlb = 9 };
 	const struct exo_view_opts *given = &opts;
 	size_t none = 0;
 
@@ -70,8 +71,9 @@ static void test_opts(void)
 
 static void test_sentences(void)
 {
-	static const int contract[] = { EINVAL, ENOENT, EACCES, EPERM, EDQUOT, EBUSY, ENOSPC, ESTALE,
-					EOVERFLOW, EOPNOTSUPP, EFAULT, ENOMEM, EINTR, EAGAIN };
+	static const int contract[] = { EINVAL, ENOENT, EACCES, EPERM, EDQUOT, EBUSY, ENOSPC,
+					ESTALE, EOVERFLOW, EOPNOTSUPP, EFAULT, ENOMEM, EINTR,
+					EAGAIN };
 	const char *other = exo_strerror(EXDEV);
 	unsigned int i;
 
@@ -229,7 +231,8 @@ static void test_uring_mem(void)
 {
 	struct exo_env env = { .fd = 42 };
 	struct exo_mem_alloc_opts opts = {
-		.sz = sizeof(opts), .flags = EXO_ALLOC_COLOUR | EXO_ALLOC_NODE, .colour = 3, .node = 1,
+		.sz = sizeof(opts), .flags = EXO_ALLOC_COLOUR | EXO_ALLOC_NODE, .colour = 3,
+		.node = 1,
 	};
 	struct exo_cap cap = { .object = 9 };
 	struct exo_mem_taken entries[4];
@@ -244,7 +247,8 @@ static void test_uring_mem(void)
 
 	exo_prep_mem_alloc(&sqe, &env, &opts, frames, 4, &alloc);
 	CHECK_SQE(sqe, EXO_MEM_ALLOC, alloc);
-	CHECK(alloc.flags == opts.flags && alloc.colour == 3 && alloc.node == 1 && alloc.count == 4);
+	CHECK(alloc.flags == opts.flags && alloc.colour == 3 && alloc.node == 1);
+	CHECK(alloc.count == 4);
 	CHECK(alloc.frames_ptr == (uintptr_t)frames);
 	exo_prep_mem_alloc(&sqe, &env, NULL, frames, 4, &alloc);
 	CHECK(!alloc.flags && !alloc.colour && !alloc.node);
@@ -269,7 +273,8 @@ static void test_uring_view(void)
 {
 	struct exo_env env = { .fd = 42 };
 	struct exo_view view = { .env = &env, .id = 6, .pages = 100 };
-	struct exo_view_opts opts = { .sz = sizeof(opts), .pages = 8, .stlb = 512, .flags = EXO_VIEW_LAZY };
+	struct exo_view_opts opts = { .sz = sizeof(opts), .pages = 8, .stlb = 512,
+				      .flags = EXO_VIEW_LAZY };
 	struct exo_mem_op ops[2] = { exo_op(1, 2, 3, EXO_RIGHT_READ), exo_op(9, 1, 0, 0) };
 	struct exo_mem_view_create create;
 	struct exo_mem_harvest harvest;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * probe(how): fill all registers and the red zone with what is in probe_in, store one byte at
- * probe_in.ax, write all registers and the red zone to probe_out. how: 0 xmm, 1 ymm, 2 zmm and masks.
+ * probe_in.ax, write all registers and the red zone to probe_out. how: 0 xmm, 1 ymm, 2 zmm and
+ * masks.
  */
 	.text
 	.globl	probe

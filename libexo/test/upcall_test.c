@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The stub, without the module: a SIGSEGV handler edits the context of the interrupted thread exactly
- * as the module edits its registers at a fault, and so enters the real stub. The hard part is what a
- * signal does in the middle of it: one test lets one come after every single instruction.
+ * The stub, without the module: a SIGSEGV handler edits the context of the interrupted thread
+ * exactly as the module edits its registers at a fault, and so enters the real stub. The hard part
+ * is what a signal does in the middle of it: one test lets one come after every single instruction.
  */
 #include <execinfo.h>
 #include <fenv.h>
@@ -114,7 +114,8 @@ static void clobber(void)
 		__asm__ volatile("vxorps %%ymm1, %%ymm1, %%ymm1; vxorps %%ymm9, %%ymm9, %%ymm9"
 				 : : : "xmm1", "xmm9");
 	if (__builtin_cpu_supports("avx512f"))
-		__asm__ volatile("vpxorq %%zmm30, %%zmm30, %%zmm30; kxorw %%k1, %%k1, %%k1" : : : "memory");
+		__asm__ volatile("vpxorq %%zmm30, %%zmm30, %%zmm30; kxorw %%k1, %%k1, %%k1"
+				 : : : "memory");
 	errno = 4711;
 }
 
@@ -186,7 +187,7 @@ static void on_signal(int sig, void (*fn)(int, siginfo_t *, void *))
 		action.sa_flags = 0;
 		action.sa_handler = SIG_DFL;
 	}
-	/* The module can't be interrupted; what comes meanwhile comes at the first instruction of the stub. */
+	/* The module isn't interrupted: signals come at the first instruction of the stub. */
 	if (sig == SIGSEGV)
 		sigfillset(&action.sa_mask);
 	sigaction(sig, &action, NULL);
@@ -484,7 +485,7 @@ static void ignore_bus(void)
 	signal(SIGBUS, SIG_IGN);
 }
 
-static void test_refusal_kills_whoever_does_not_care(void)
+static void test_refusal_kills(void)
 {
 	reset();
 	CHECK(death_of(do_nothing) == SIGBUS);
@@ -543,7 +544,7 @@ int main(void)
 		{ "upcall_signal_storm", test_signal_storm },
 		{ "upcall_refusal_is_sigbus", test_refusal_is_sigbus },
 		{ "upcall_refusal_may_be_jumped_out_of", test_refusal_may_be_jumped_out_of },
-		{ "upcall_refusal_kills_whoever_does_not_care", test_refusal_kills_whoever_does_not_care },
+		{ "upcall_refusal_kills", test_refusal_kills },
 		{ "upcall_leave", test_leave },
 		{ "upcall_unwinding", test_unwinding },
 		{ "upcall_levels_do_not_overlap", test_levels_do_not_overlap },

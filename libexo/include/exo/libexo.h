@@ -6,10 +6,11 @@
  *
  * Conventions
  * -----------
- * - A function is named exo_<noun>_<verb>(), returns 0 or more on success and -errno on failure, and
- *   leaves errno alone. What an errno means is fixed at the top of <exo/exo.h>; exo_strerror() says it.
- * - Handles are opaque. Every function may be called from any thread at any time, except that a handle
- *   must not be used while or after it is closed, destroyed or unmapped.
+ * - A function is named exo_<noun>_<verb>(), returns 0 or more on success and -errno on failure,
+ *   and leaves errno alone. What an errno means is fixed at the top of <exo/exo.h>; exo_strerror()
+ *   says it.
+ * - Handles are opaque. Every function may be called from any thread at any time, except that a
+ *   handle must not be used while or after it is closed, destroyed or unmapped.
  * - Options structs start with size_t sz (set by EXO_OPTS()); NULL means all defaults.
  * - Arguments called out_... may not be NULL unless it says so.
  * - Frames, pages and views are numbers; a page is 4096 bytes; times are milliseconds or, where the
@@ -27,7 +28,7 @@ extern "C" {
 
 #include <exo/exo.h>
 
-/* An options struct with its size set and everything else at its default: EXO_OPTS(exo_view, .pages = 8) */
+/* Options with sz set and the rest at defaults: EXO_OPTS(exo_view, .pages = 8) */
 #define EXO_OPTS(noun, ...) \
 	((struct noun##_opts){ .sz = sizeof(struct noun##_opts), ##__VA_ARGS__ })
 

@@ -63,7 +63,7 @@ typedef void (*exo_event_fn)(struct exo_env *env, const struct exo_event *event,
 int exo_env_on_revoke(struct exo_env *env, exo_revoke_fn fn, void *ctx);
 /* Who it calls for every event that has no other handler. */
 int exo_env_on_event(struct exo_env *env, exo_event_fn fn, void *ctx);
-/* Waits until there are events (timeout_ms -1 for ever, 0 not at all), calls their handlers: how many. */
+/* Waits for events (timeout_ms -1 for ever, 0 not at all), calls handlers: how many. */
 int exo_env_dispatch(struct exo_env *env, int timeout_ms);
 /* A thread that dispatches until it is stopped. All signals are blocked in it. */
 int exo_env_service_start(struct exo_env *env);

@@ -26,11 +26,12 @@ struct exo_fault {
 };
 
 /*
- * 0: try the access again. Negative: can't; the access ends as if nobody had been registered: SIGBUS.
- * An upcall runs on its own stack in the place of the access, like a signal handler without a signal:
- * only what is async-signal-safe may be called, unless the code that touches views holds no lock and
- * is in no function that the handler needs too. Calls on views always may. errno is preserved.
- * It may leave for good with exo_fault_leave() and then siglongjmp() to a sigsetjmp(..., 1).
+ * 0: try the access again. Negative: can't; the access ends as if nobody had been registered:
+ * SIGBUS. An upcall runs on its own stack in the place of the access, like a signal handler without
+ * a signal: only what is async-signal-safe may be called, unless the code that touches views holds
+ * no lock and is in no function that the handler needs too. Calls on views always may. errno is
+ * preserved. It may leave for good with exo_fault_leave() and then siglongjmp() to a sigsetjmp(...,
+ * 1).
  */
 typedef int (*exo_fault_fn)(struct exo_fault *fault, void *ctx);
 
@@ -44,18 +45,18 @@ struct exo_fault_opts {
 	size_t stack;
 };
 
-/* Faults of the calling thread in env's views call fn. -EBUSY: it has one; -ENOSPC: 64 threads have. */
+/* Faults of the calling thread in env's views call fn. -EBUSY: it has one already. */
 int exo_fault_register(struct exo_env *env, exo_fault_fn fn, void *ctx,
 		       const struct exo_fault_opts *opts);
 /* Of the calling thread, which is in no handler (-EBUSY). The end of a thread does it too. */
 int exo_fault_unregister(struct exo_env *env);
-/* In a handler, right before siglongjmp(): gives the level back. Blocks all signals: the jump restores. */
+/* In a handler, right before siglongjmp(): gives the level back; blocks all signals. */
 void exo_fault_leave(struct exo_fault *fault);
 
 /*
  * A thread that serves faults in a view made with EXO_VIEW_MONITOR of threads without an upcall. fn
- * runs in it; 0: the waiting thread tries again; negative: it stays where it is (exo_view_wake() ends
- * that). The monitor itself must touch no unbound page of the view.
+ * runs in it; 0: the waiting thread tries again; negative: it stays where it is (exo_view_wake()
+ * ends that). The monitor itself must touch no unbound page of the view.
  */
 int exo_monitor_start(struct exo_view *view, exo_fault_fn fn, void *ctx);
 /* Returns after its last call of fn has. Not from fn (-EDEADLK). */

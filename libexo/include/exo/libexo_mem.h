@@ -33,7 +33,7 @@ int exo_mem_alloc_contig(struct exo_env *env, uint32_t count, uint32_t *out_firs
 /* count 2 MiB frames, each named by its first frame. */
 int exo_mem_alloc_huge(struct exo_env *env, uint32_t *frames, uint32_t count);
 
-/* Frees frames (revoked, unmapped everywhere). out_done may be NULL. A 2 MiB frame: by its first. */
+/* Frees frames, a 2 MiB one by its first. out_done may be NULL. */
 int exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done);
 /* Presents a capability: the frame may then be bound here. Each out_... may be NULL. */
 int exo_mem_import(struct exo_env *env, const struct exo_cap *cap, uint32_t *out_frame,
@@ -59,16 +59,17 @@ int exo_mem_pool_grow(struct exo_env *env, uint32_t frames, const struct exo_mem
 int exo_mem_pool_shrink(struct exo_env *env, uint32_t frames, const struct exo_mem_pool_opts *opts,
 			uint32_t *out_done);
 
-/* CAP_SYS_ADMIN: asks environment number target (0: all) for frames; deadline_ms 0: the uid's own. */
+/* CAP_SYS_ADMIN: asks environment target (0: all) for frames; deadline_ms 0: the uid's. */
 int exo_mem_revoke(struct exo_env *env, uint64_t target, uint32_t frames, uint32_t deadline_ms,
 		   uint32_t *out_asked);
 /* Reads and removes entries of the repossession log: how many; out_left may be NULL. */
 int exo_mem_log(struct exo_env *env, struct exo_mem_taken *entries, uint32_t count,
 		uint32_t *out_left);
 /* Rows written for frames from first on. */
-int exo_mem_query(struct exo_env *env, uint32_t first, uint32_t count, struct exo_frame_info *infos);
+int exo_mem_query(struct exo_env *env, uint32_t first, uint32_t count,
+		  struct exo_frame_info *infos);
 
-/* Windows: frames at fixed places, fit for O_DIRECT and registered buffers ---------------------- */
+/* Windows: frames at fixed places, fit for O_DIRECT and registered buffers --------------- */
 
 /* Maps frames first ... first + count - 1. prot: PROT_READ, with or without PROT_WRITE. */
 int exo_window_map(struct exo_env *env, uint32_t first, uint32_t count, int prot,

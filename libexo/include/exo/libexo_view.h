@@ -40,7 +40,8 @@ int64_t exo_view_page(const struct exo_view *view, const void *addr);
  * Batches: one shootdown at most for every exo_info.out_max_ops operations. Operations before the
  * first failure have happened, *out_done (may be NULL) says how many. flags: 0 or EXO_BATCH_REPORT.
  */
-int exo_view_bind(struct exo_view *view, struct exo_mem_op *ops, uint32_t count, uint32_t *out_done);
+int exo_view_bind(struct exo_view *view, struct exo_mem_op *ops, uint32_t count,
+		  uint32_t *out_done);
 int exo_view_unbind(struct exo_view *view, struct exo_mem_op *ops, uint32_t count, uint32_t flags,
 		    uint32_t *out_done);
 int exo_view_rebind(struct exo_view *view, struct exo_mem_op *ops, uint32_t count, uint32_t flags,
@@ -49,7 +50,8 @@ int exo_view_protect(struct exo_view *view, struct exo_mem_op *ops, uint32_t cou
 		     uint32_t *out_done);
 
 /* An operation on pages page ... page + count - 1; frame and rights 0 where they mean nothing. */
-static inline struct exo_mem_op exo_op(uint32_t page, uint32_t count, uint32_t frame, uint32_t rights)
+static inline struct exo_mem_op exo_op(uint32_t page, uint32_t count, uint32_t frame,
+				       uint32_t rights)
 {
 	struct exo_mem_op op;
 
@@ -110,12 +112,12 @@ uint64_t exo_view_slot(const struct exo_view *view, uint32_t page);
 /* Software TLB --------------------------------------------------------------------------------- */
 
 uint32_t exo_view_stlb_entries(const struct exo_view *view);
-/* A fault on page will bind frame, without an upcall. -EINVAL beyond the view, -EOPNOTSUPP without one. */
+/* A fault on page will bind frame, without an upcall. -EOPNOTSUPP without opts.stlb. */
 int exo_view_stlb_load(struct exo_view *view, uint32_t page, uint32_t frame, int write);
 /* No translation for page any more, if it has one; what is bound stays bound. */
 int exo_view_stlb_clear(struct exo_view *view, uint32_t page);
 
-/* Lazy views: the stored-address check ---------------------------------------------------------- */
+/* Lazy views: the stored-address check ------------------------------------------- */
 
 /*
  * In a lazy view a page may for a time show the frame that was bound there before. A page that says
@@ -125,7 +127,8 @@ int exo_view_stlb_clear(struct exo_view *view, uint32_t page);
  */
 static inline void exo_lazy_stamp(void *frame_addr, size_t offset, uint32_t page)
 {
-	__atomic_store_n((uint64_t *)((char *)frame_addr + offset), (uint64_t)page, __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)((char *)frame_addr + offset), (uint64_t)page,
+			 __ATOMIC_RELEASE);
 }
 
 /* Does the memory at the page's address say that it is the page? */

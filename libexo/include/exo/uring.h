@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * exo through the caller's own io_uring, in liburing's style: exo_prep_<verb>() fills an sqe and the
- * command's struct, which the caller provides and which must stay, like all that it points to, until
- * the completion. cqe->res is 0 or -errno; out_... fields of the struct are valid then. User data is
- * set by the caller, as with io_uring_prep_*().
+ * exo through the caller's own io_uring, in liburing's style: exo_prep_<verb>() fills an sqe and
+ * the command's struct, which the caller provides and which must stay, like all that it points to,
+ * until the completion. cqe->res is 0 or -errno; out_... fields of the struct are valid then. User
+ * data is set by the caller, as with io_uring_prep_*().
  *
- * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME) or
- * CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through io_uring.
+ * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME)
+ * or CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through
+ * io_uring.
  */
 #ifndef EXO_URING_H
 #define EXO_URING_H
@@ -211,8 +212,8 @@ static inline void exo_prep_view_create(struct io_uring_sqe *sqe, struct exo_env
 }
 
 /* For a view that was made through io_uring and never attached. */
-static inline void exo_prep_view_destroy(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t view,
-					 struct exo_mem_view *storage)
+static inline void exo_prep_view_destroy(struct io_uring_sqe *sqe, struct exo_env *env,
+					 uint32_t view, struct exo_mem_view *storage)
 {
 	EXO_PREP_INIT(storage);
 	storage->view = view;
