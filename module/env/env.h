@@ -47,6 +47,7 @@ struct exo_mem_env;
  *	all the same
  * @own_limits: EXO_QUOTA_* of the limits that are not the defaults
  * @lock: guards the two below
+ * @held, @wanted: mem's: frames of living environments, and how many of these are asked back
  * @failures: of capability checks, decaying; slows guessing down
  * @failure_jiffies: when the last was
  *
@@ -58,6 +59,8 @@ struct exo_user {
 	refcount_t refs;
 	atomic_t frames;
 	atomic_t envs;
+	atomic_t held;
+	atomic_t wanted;
 	atomic_t views;
 	u32 max_frames;
 	u32 min_frames;

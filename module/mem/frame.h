@@ -26,10 +26,14 @@
 
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/nospec.h>
+#include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
+#include "core/revoke.h"
 #include "env/env.h"
 
 #define EXO_NO_PAGE (~0U)
@@ -57,6 +61,9 @@ struct exo_binding {
 };
 #define EXO_BINDINGS_MAX 256
 
+#define EXO_FRAME_SHARED (1U << 0)	/* imported by somebody since it was allocated */
+#define EXO_FRAME_LOGGED (1U << 1)	/* being taken, and the log has an entry of it already */
+
 /**
  * struct exo_frame - a page frame
  * @page: the page; of a 2 MiB frame each of the 512 entries has its own subpage
@@ -67,8 +74,11 @@ struct exo_binding {
  * @stale: view->seq of the last unbind or rebind from @bview; the translation is gone for sure when
  *	view->flushed >= stale, or that view is no more
  * @more: further bindings
+ * @payer: QUARANTINED: the user that is charged, with a reference (then there are no bindings)
  * @last_owner: number of the environment that last held it, 0: Linux
- * @held: in owner's mem->held (2 MiB frame: only the first entry)
+ * @held: in owner's mem->held (2 MiB frame: only the first entry); QUARANTINED: in the list of those
+ * @nr: its number
+ * @flags: EXO_FRAME_SHARED, EXO_FRAME_LOGGED; the module's own, not those of the table
  */
 struct exo_frame {
 	struct page *page;
@@ -77,7 +87,10 @@ struct exo_frame {
 	u64 stale;
 	u32 bview;
 	u32 bpage;
-	struct list_head more;
+	union {
+		struct list_head more;
+		struct exo_user *payer;
+	};
 	u64 last_owner;
 	struct list_head held;
 	u8 phase;
@@ -86,6 +99,7 @@ struct exo_frame {
 	u8 flags;
 	u16 colour;
 	u16 nr_more;
+	u32 nr;
 };
 
 /* The blocks that are there; slots are filled under the pool's lock and never freed while loaded. */
@@ -112,44 +126,67 @@ static inline u32 exo_frame_head(u32 nr, const struct exo_frame *frame)
 
 /**
  * struct exo_grant - a frame that this environment imported
- * Valid while the frame's generation is this one.
+ * Valid while the frame's generation is this one. @order: the frame's. @told: its end was posted.
  */
 struct exo_grant {
+	struct rcu_head rcu;
 	u64 generation;
 	u16 rights;
+	u8 order;
+	bool told;
 };
 
 /**
  * struct exo_mem_env - what mem keeps per environment
+ * It lives as long as the environment's memory (the noun's env_free), so that exo_frame_lock() may use it.
+ * @node: in the list of all, under exo_mem_envs_lock
+ * @leave_lock: outermost, held while frames of this owner leave or their capabilities are revoked, so that a frame
+ *	can't come back and be somebody else's in the middle of it. Nothing is allocated under it
+ * @dying: set under @leave_lock: nothing leaves any more but through exo_frames_env_exit()
  * @frames_lock: see the top of this file
- * @held: frames that it owns
+ * @held: frames that it owns, oldest first
  * @nr_held: how many (a 2 MiB frame counts 512)
  * @nr_quarantined: given up, still pinned
  * @nr_bound: pages bound in its views
  * @grants: frame number -> struct exo_grant
+ * @share_lock: guards changes of @grants
  * @views: view number -> struct exo_view, only this environment's
  * @upcalls: the fault side's own
- * The rest: revocation, under @revoke_lock.
+ * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
+ * @asks: what it was asked for and has not given yet
+ * @asked, @given, @taken: frames, ever; asked = given + taken + asks.total (INV-REV-4)
+ * @log: struct exo_log_entry, of frames that were taken
+ * @nr_log: how many
+ * @spare: log entries set aside: one a frame held and one an exo_binding
+ * @nr_spare: how many there are
+ * @nr_need: how many there must be
  */
 struct exo_mem_env {
 	struct exo_env *env;
+	struct list_head node;
+	struct mutex leave_lock;
+	bool dying;
+
 	spinlock_t frames_lock;
 	struct list_head held;
 	u32 nr_held;
 	atomic_t nr_quarantined;
 	atomic64_t nr_bound;
 	struct xarray grants;
+	struct mutex share_lock;
 	struct xarray views;
 	struct exo_upcalls *upcalls;
 
 	spinlock_t revoke_lock;
-	u32 wanted;
-	u64 deadline_ns;
-	u32 why;
-	u64 asked, given, taken;
-	struct list_head log;		/* struct exo_log_entry that are filled */
-	struct list_head log_spare;	/* set aside, one a frame held */
+	struct exo_asks asks;
+	u64 asked;
+	u64 given;
+	u64 taken;
+	struct list_head log;
 	u32 nr_log;
+	struct list_head spare;
+	u32 nr_spare;
+	u32 nr_need;
 };
 
 static inline struct exo_mem_env *exo_mem(struct exo_env *env)
@@ -187,15 +224,19 @@ static inline void exo_frame_unlock(struct exo_env *owner)
  */
 int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame);
 
-/* mem/pool.c, mem/alloc.c, mem/window.c, mem/share.c, mem/revoke.c, mem/table.c: see their headers */
-int exo_pool_init(void);
-void exo_pool_exit(void);
-int exo_revoke_init(void);
-void exo_revoke_exit(void);
+/*
+ * A binding beyond a frame's first, in a view of @env, and with it the room for its entry in the
+ * repossession log. alloc sleeps, NULL without memory; free may be called under spinlocks and accepts NULL.
+ */
+struct exo_binding *exo_binding_alloc(struct exo_env *env);
+void exo_binding_free(struct exo_env *env, struct exo_binding *binding);
 
-/* mem/mem.c glues the noun together: env_init, env_exit, mmap by kind, the table of ops. */
-int exo_frames_env_init(struct exo_env *env);
+/* The noun's first half; module/mem/pool.h has what its files share with each other. */
+int exo_frames_init(void);
+void exo_frames_exit(void);
+int exo_frames_env_init(struct exo_env *env);	/* makes env->mem, grants and views empty */
 void exo_frames_env_exit(struct exo_env *env);	/* gives back every frame, after the views are gone */
+void exo_frames_env_free(struct exo_env *env);	/* frees env->mem */
 int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma);
 int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma);
 /* Unmap frames from every window; returns when no CPU can reach them through one. Sleeps. */

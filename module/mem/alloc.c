@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * EXO_MEM_ALLOC: the application says which frames, and gets those or an error.
+ *
+ * A step: charge the uid, set log entries aside, choose under the pool lock, zero what was somebody
+ * else's, and only then say who the owner is: until that the frames are taken, but nobody's.
+ */
+#include <linux/highmem.h>
+#include <linux/nodemask.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "dev.h"
+#include "mem/pool.h"
+#include "trace.h"
+
+/* A request after its checks, and what of it is still to do. */
+struct request {
+	struct exo_mem_env *mem;
+	u32 __user *user;
+	u32 how;
+	u32 node;
+	u16 colour;
+};
+
+/* How many of @n could be taken; *@err says why not all. */
+static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, u32 *frames,
+		       int *err)
+{
+	u32 i;
+
+	*err = -ENOSPC;
+	switch (req->how) {
+	case EXO_ALLOC_ANY:
+		return exo_pool_take_any(pool, req->node, n, frames);
+	case EXO_ALLOC_COLOUR:
+		return exo_pool_take_colour(pool, req->colour, req->node, n, frames);
+	case EXO_ALLOC_HUGE:
+		return exo_pool_take_huge(pool, req->node, n, frames);
+	default:
+		/* EXO_ALLOC_THESE; frames[] has been read from the caller. */
+		for (i = 0; i < n; i++) {
+			*err = exo_pool_take_this(pool, frames[i]);
+			if (*err)
+				break;
+		}
+		return i;
+	}
+}
+
+static u32 take(const struct request *req, u32 n, u32 *frames, int *err)
+{
+	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
+	u32 got;
+
+	got = take_locked(exo_pool_begin(), req, n, frames, err);
+	exo_pool_end();
+	if (got == n || req->how == EXO_ALLOC_THESE)
+		return got;
+
+	exo_pool_refill(req->node, order, (n - got) << order);
+	got += take_locked(exo_pool_begin(), req, n - got, frames + got, err);
+	exo_pool_end();
+	return got;
+}
+
+static void zero_frame(struct exo_frame *frame)
+{
+	u32 i, span = exo_frame_span(frame);
+
+	for (i = 0; i < span; i++) {
+		clear_highpage(frame[i].page);
+		cond_resched();
+	}
+}
+
+/* The frames are taken, charged, and have their log entries: make them the environment's. */
+static void own(struct exo_mem_env *mem, const u32 *frames, u32 n)
+{
+	u64 number = mem->env->number;
+	struct exo_frame *frame;
+	u32 i, k, span, total = 0;
+
+	for (i = 0; i < n; i++) {
+		frame = exo_frame(frames[i]);
+		if (frame->last_owner != number)
+			zero_frame(frame);
+	}
+
+	spin_lock(&mem->frames_lock);
+	for (i = 0; i < n; i++) {
+		frame = exo_frame(frames[i]);
+		span = exo_frame_span(frame);
+		for (k = 0; k < span; k++) {
+			frame[k].phase = EXO_PHASE_TAKEN;
+			WRITE_ONCE(frame[k].owner, mem->env);
+		}
+		list_add_tail(&frame->held, &mem->held);
+		total += span;
+	}
+	WRITE_ONCE(mem->nr_held, mem->nr_held + total);
+	spin_unlock(&mem->frames_lock);
+	exo_revoke_held(mem, total);
+}
+
+/* What the caller wasn't told of goes back, as if it had freed it. */
+static void disown(struct exo_mem_env *mem, const u32 *frames, u32 n)
+{
+	struct exo_frame *frame;
+	u32 i, left = 0, leaving[EXO_FRAME_BATCH];
+
+	mutex_lock(&mem->leave_lock);
+	spin_lock(&mem->frames_lock);
+	for (i = 0; i < n; i++) {
+		frame = exo_frame(frames[i]);
+		if (frame->owner != mem->env || frame->phase != EXO_PHASE_TAKEN)
+			continue;
+		exo_frame_give_up_locked(mem, frame);
+		leaving[left++] = frames[i];
+	}
+	spin_unlock(&mem->frames_lock);
+	exo_frames_unmap(leaving, left, NULL, NULL, NULL);
+	exo_frames_leave(mem, leaving, left);
+	mutex_unlock(&mem->leave_lock);
+}
+
+/* Charge @span frames of each of @n, or of as many as the quota lets. Returns how many. */
+static u32 charge(struct exo_mem_env *mem, u32 n, u32 span)
+{
+	for (; n; n /= 2)
+		if (!exo_user_charge_frames(mem->env->user, n * span))
+			break;
+	return n;
+}
+
+static void uncharge(struct exo_mem_env *mem, u32 frames)
+{
+	exo_spares_drop(mem, frames);
+	exo_user_uncharge_frames(mem->env->user, frames);
+}
+
+/*
+ * Up to @n frames of @span each. *@done says how many the caller has now; less than @n without an
+ * error if the quota lets only some through at a time.
+ */
+static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u32 *done)
+{
+	struct exo_mem_env *mem = req->mem;
+	u32 got, charged;
+	int ret;
+
+	charged = charge(mem, n, span);
+	if (!charged)
+		return -EDQUOT;
+	ret = exo_spares_add(mem, charged * span);
+	if (ret) {
+		exo_user_uncharge_frames(mem->env->user, charged * span);
+		return ret;
+	}
+
+	got = take(req, charged, frames, &ret);
+	if (got == charged)
+		ret = 0;
+	else
+		uncharge(mem, (charged - got) * span);
+	own(mem, frames, got);
+
+	if (req->how != EXO_ALLOC_THESE &&
+	    copy_to_user(req->user + *done, frames, got * sizeof(*frames))) {
+		disown(mem, frames, got);
+		return -EFAULT;
+	}
+	*done += got;
+	return ret;
+}
+
+/* The frames that the caller named, one by one: each may be of another order. */
+static int alloc_these(const struct request *req, u32 count, u32 *done)
+{
+	struct exo_frame *frame;
+	u32 nr, span, one;
+	int ret;
+
+	while (*done < count) {
+		if (get_user(nr, req->user + *done))
+			return -EFAULT;
+		if (nr >= exo_nr_frames)
+			return -EINVAL;
+		frame = exo_frame(nr);
+		if (!frame)
+			return -ENOENT;
+		span = exo_frame_span(frame);
+		one = 0;
+		ret = alloc_step(req, 1, span, &nr, &one);
+		if (ret)
+			return ret;
+		*done += one;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int alloc_some(const struct request *req, u32 count, u32 *done)
+{
+	u32 span = req->how == EXO_ALLOC_HUGE ? EXO_BLOCK_FRAMES : 1;
+	u32 batch = req->how == EXO_ALLOC_HUGE ? 1 : EXO_FRAME_BATCH;
+	u32 frames[EXO_FRAME_BATCH];
+	int ret;
+
+	while (*done < count) {
+		ret = alloc_step(req, min(count - *done, batch), span, frames, done);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int take_run(const struct request *req, u32 count, u32 *first)
+{
+	int ret;
+
+	ret = exo_pool_take_contig(exo_pool_begin(), req->node, count, first);
+	exo_pool_end();
+	if (!ret)
+		return 0;
+	exo_pool_refill(req->node, 0, count);
+	ret = exo_pool_take_contig(exo_pool_begin(), req->node, count, first);
+	exo_pool_end();
+	return ret;
+}
+
+/* One run, all or nothing. */
+static int alloc_run(const struct request *req, u32 count, u32 *done)
+{
+	struct exo_mem_env *mem = req->mem;
+	u32 frames[EXO_FRAME_BATCH];
+	u32 first, at, i, n, told;
+	bool fault = false;
+	int ret;
+
+	if (!count)
+		return 0;
+	ret = exo_user_charge_frames(mem->env->user, count);
+	if (ret)
+		return ret;
+	ret = exo_spares_add(mem, count);
+	if (ret)
+		goto err_uncharge;
+	ret = take_run(req, count, &first);
+	if (ret)
+		goto err_spares;
+
+	for (at = 0; at < count; at += n) {
+		n = min_t(u32, count - at, EXO_FRAME_BATCH);
+		for (i = 0; i < n; i++)
+			frames[i] = first + at + i;
+		own(mem, frames, n);
+		fault |= copy_to_user(req->user + at, frames, n * sizeof(*frames));
+	}
+	if (!fault) {
+		*done = count;
+		return 0;
+	}
+
+	for (told = 0; told < count; told += n) {
+		n = min_t(u32, count - told, EXO_FRAME_BATCH);
+		for (i = 0; i < n; i++)
+			frames[i] = first + told + i;
+		disown(mem, frames, n);
+	}
+	return -EFAULT;
+
+err_spares:
+	exo_spares_drop(mem, count);
+err_uncharge:
+	exo_user_uncharge_frames(mem->env->user, count);
+	return ret;
+}
+
+static int alloc_check(const struct exo_mem_alloc *cmd)
+{
+	u32 how = cmd->flags & EXO_ALLOC_HOW_MASK;
+
+	if (cmd->flags & ~(EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE) || how > EXO_ALLOC_HUGE)
+		return -EINVAL;
+	if (how == EXO_ALLOC_COLOUR ? cmd->colour >= exo_pool_colours() : cmd->colour)
+		return -EINVAL;
+	if (!(cmd->flags & EXO_ALLOC_NODE))
+		return cmd->node ? -EINVAL : 0;
+	if (how == EXO_ALLOC_THESE || cmd->node >= MAX_NUMNODES ||
+	    !node_state(cmd->node, N_MEMORY))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * exo_mem_alloc_op() - EXO_MEM_ALLOC
+ * @env: who gets the frames
+ * @arg: struct exo_mem_alloc
+ *
+ * Return: 0; -EINVAL; -EFAULT; -EDQUOT; -ENOMEM for the room in the log; -ENOSPC if not so many are
+ * free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken; -EINTR. out_done
+ * frames are the environment's in any case.
+ */
+int exo_mem_alloc_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_alloc *cmd = arg;
+	struct request req = {
+		.mem = exo_mem(env),
+		.user = u64_to_user_ptr(cmd->frames_ptr),
+		.how = cmd->flags & EXO_ALLOC_HOW_MASK,
+		.node = cmd->flags & EXO_ALLOC_NODE ? cmd->node : EXO_POOL_NODE_ANY,
+		.colour = cmd->colour,
+	};
+	int ret;
+
+	cmd->out_done = 0;
+	ret = alloc_check(cmd);
+	if (ret)
+		return ret;
+
+	switch (req.how) {
+	case EXO_ALLOC_THESE:
+		ret = alloc_these(&req, cmd->count, &cmd->out_done);
+		break;
+	case EXO_ALLOC_CONTIG:
+		ret = alloc_run(&req, cmd->count, &cmd->out_done);
+		break;
+	default:
+		ret = alloc_some(&req, cmd->count, &cmd->out_done);
+		break;
+	}
+	trace_exo_alloc(env->number, cmd->flags, cmd->count, cmd->out_done, ret);
+	return ret;
+}

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Visible revocation: ask, wait for the deadline, then take, and write down what was taken.
+ *
+ * Asking is possible from everywhere, the shrinker and the OOM notifier included: it takes leaf locks
+ * only. Taking is done by one worker. Which frames it takes, if the owner leaves that to it: of the
+ * oldest ones first those that are bound nowhere, then those that were held longest.
+ */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/workqueue.h>
+
+#include "core/quota.h"
+#include "dev.h"
+#include "mem/pool.h"
+#include "trace.h"
+
+/* How many of the oldest frames are looked at for ones that are bound nowhere. */
+#define VICTIM_LOOK 1024
+
+static void deadline_reached(struct work_struct *work);
+
+static DECLARE_DELAYED_WORK(deadline_work, deadline_reached);
+static atomic_long_t held_total;	/* frames that living environments hold */
+static atomic_long_t wanted_total;	/* frames that they are asked for */
+
+/**
+ * exo_revoke_held() - an environment has more frames, or fewer
+ * @mem: environment
+ * @n: how many more
+ *
+ * Context: any but interrupts.
+ */
+void exo_revoke_held(struct exo_mem_env *mem, int n)
+{
+	atomic_add(n, &mem->env->user->held);
+	atomic_long_add(n, &held_total);
+}
+
+/**
+ * exo_revoke_possible() - how many frames owners could be asked for, about
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_revoke_possible(void)
+{
+	long n = atomic_long_read(&held_total) - atomic_long_read(&wanted_total) -
+		 exo_user_reserved_total();
+
+	return clamp_t(long, n, 0, UINT_MAX);
+}
+
+static u32 revocable(struct exo_mem_env *mem)
+{
+	struct exo_user *user = mem->env->user;
+
+	return exo_revocable(READ_ONCE(mem->nr_held), READ_ONCE(mem->asks.total),
+			     atomic_read(&user->held), atomic_read(&user->wanted),
+			     READ_ONCE(user->reserved));
+}
+
+static void wanted_changed(struct exo_mem_env *mem, int n)
+{
+	atomic_add(n, &mem->env->user->wanted);
+	atomic_long_add(n, &wanted_total);
+}
+
+static void run_worker(u64 deadline_ns)
+{
+	u64 now = ktime_get_ns();
+	unsigned long delay = deadline_ns > now ? nsecs_to_jiffies(deadline_ns - now) + 1 : 0;
+	unsigned long end = jiffies + delay;
+
+	/* One that is to run earlier stays. */
+	if (!queue_delayed_work(exo_mem_wq, &deadline_work, delay) &&
+	    time_before(end, READ_ONCE(deadline_work.timer.expires)))
+		mod_delayed_work(exo_mem_wq, &deadline_work, delay);
+}
+
+/* Ask one environment. */
+static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
+{
+	u64 deadline_ns, first;
+	u32 total;
+
+	if (!n)
+		return;
+	deadline_ms = deadline_ms ?: READ_ONCE(mem->env->user->deadline_ms);
+	deadline_ns = ktime_get_ns() + (u64)deadline_ms * NSEC_PER_MSEC;
+
+	spin_lock(&mem->revoke_lock);
+	exo_asks_add(&mem->asks, n, deadline_ns, why);
+	mem->asked += n;
+	total = mem->asks.total;
+	first = exo_asks_deadline(&mem->asks);
+	spin_unlock(&mem->revoke_lock);
+
+	wanted_changed(mem, n);
+	exo_pool_owe(n, why);
+	exo_event_post(mem->env, EXO_EVENT_REVOKE, total, first, why & EXO_WHY_PUBLIC, 0);
+	trace_exo_revoke(mem->env->number, n, total, first, why & EXO_WHY_PUBLIC);
+	run_worker(first);
+}
+
+/**
+ * exo_revoke_ask_all() - ask everybody for frames, in proportion to what they can give
+ * @n: how many
+ * @why: EXO_WHY_*, EXO_WHY_SHRINK
+ * @deadline_ms: time to give them, 0: each uid's own
+ *
+ * Context: any but interrupts; takes exo_mem_envs_lock and leaf locks. Allocates nothing.
+ * Return: how many were asked for; guaranteed minima stay.
+ */
+u32 exo_revoke_ask_all(u32 n, u32 why, u32 deadline_ms)
+{
+	struct exo_mem_env *mem;
+	u32 part, asked = 0;
+	u64 all = 0;
+
+	spin_lock(&exo_mem_envs_lock);
+	list_for_each_entry(mem, &exo_mem_envs, node)
+		all += revocable(mem);
+	list_for_each_entry(mem, &exo_mem_envs, node) {
+		if (asked >= n)
+			break;
+		part = min(exo_revoke_share(n, revocable(mem), all), n - asked);
+		ask(mem, part, why, deadline_ms);
+		asked += part;
+	}
+	spin_unlock(&exo_mem_envs_lock);
+	return asked;
+}
+
+/**
+ * exo_revoke_given() - an owner gave frames back
+ * @mem: the owner
+ * @n: how many
+ *
+ * Context: any but interrupts; takes revoke_lock.
+ */
+void exo_revoke_given(struct exo_mem_env *mem, u32 n)
+{
+	u32 given;
+
+	if (!READ_ONCE(mem->asks.total))
+		return;
+	spin_lock(&mem->revoke_lock);
+	given = exo_asks_give(&mem->asks, n);
+	mem->given += given;
+	spin_unlock(&mem->revoke_lock);
+	wanted_changed(mem, -(int)given);
+}
+
+/* What was asked for can't be had, or not any more. */
+static void withdraw(struct exo_mem_env *mem, u32 n, u32 why)
+{
+	u32 gone;
+
+	spin_lock(&mem->revoke_lock);
+	gone = exo_asks_give(&mem->asks, n);
+	mem->asked -= gone;
+	spin_unlock(&mem->revoke_lock);
+	wanted_changed(mem, -(int)gone);
+	exo_pool_forgive(gone, why);
+}
+
+/**
+ * exo_revoke_env_exit() - an environment dies: nothing is wanted of it any more
+ * @mem: environment, in no list any more
+ *
+ * What the pool owes stays: all the frames are coming.
+ *
+ * Context: any but interrupts; takes revoke_lock.
+ */
+void exo_revoke_env_exit(struct exo_mem_env *mem)
+{
+	exo_revoke_given(mem, UINT_MAX);
+}
+
+/**
+ * exo_revoke_hurry() - the OOM killer is about to act: deadlines end now
+ *
+ * Context: any but interrupts; takes exo_mem_envs_lock and leaf locks. Allocates nothing.
+ * Return: is there anything to take?
+ */
+bool exo_revoke_hurry(void)
+{
+	struct exo_mem_env *mem;
+	u64 now = ktime_get_ns();
+	bool any = false;
+
+	spin_lock(&exo_mem_envs_lock);
+	list_for_each_entry(mem, &exo_mem_envs, node) {
+		spin_lock(&mem->revoke_lock);
+		exo_asks_cut(&mem->asks, now, EXO_WHY_OOM);
+		any |= mem->asks.total;
+		spin_unlock(&mem->revoke_lock);
+	}
+	spin_unlock(&exo_mem_envs_lock);
+	if (any)
+		run_worker(now);
+	return any;
+}
+
+/* Force -------------------------------------------------------------------------------------- */
+
+struct taking {
+	struct exo_mem_env *mem;
+	u64 now_ns;
+	u32 why;
+};
+
+static bool is_bound(const struct exo_frame *frame)
+{
+	u32 i, span = exo_frame_span(frame);
+
+	for (i = 0; i < span; i++)
+		if (frame[i].bpage != EXO_NO_PAGE || frame[i].nr_more)
+			return true;
+	return false;
+}
+
+/**
+ * struct victims - frames that are being chosen
+ * @want: frames wanted
+ * @limit: frames that may be taken; a 2 MiB frame is more than was wanted
+ * @total: frames chosen
+ * @n: how many numbers these are
+ * @nr: the numbers
+ */
+struct victims {
+	u32 want;
+	u32 limit;
+	u32 total;
+	u32 n;
+	u32 nr[EXO_FRAME_BATCH];
+};
+
+static bool victims_enough(const struct victims *victims)
+{
+	return victims->n == EXO_FRAME_BATCH || victims->total >= victims->want;
+}
+
+static void victim_locked(struct exo_mem_env *mem, struct exo_frame *frame, struct victims *victims)
+{
+	u32 span = exo_frame_span(frame);
+
+	if (victims->total + span > victims->limit)
+		return;
+	victims->total += span;
+	victims->nr[victims->n++] = frame->nr;
+	exo_frame_give_up_locked(mem, frame);
+}
+
+/* Choose victims and give them up. */
+static void choose_victims(struct exo_mem_env *mem, struct victims *victims)
+{
+	struct exo_frame *frame, *tmp;
+	u32 look = VICTIM_LOOK;
+
+	spin_lock(&mem->frames_lock);
+	list_for_each_entry_safe(frame, tmp, &mem->held, held) {
+		if (!look-- || victims_enough(victims))
+			break;
+		if (!is_bound(frame))
+			victim_locked(mem, frame, victims);
+	}
+	look = VICTIM_LOOK;
+	list_for_each_entry_safe(frame, tmp, &mem->held, held) {
+		if (!look-- || victims_enough(victims))
+			break;
+		victim_locked(mem, frame, victims);
+	}
+	spin_unlock(&mem->frames_lock);
+}
+
+/* A binding of a frame that is being taken was broken. The owner's own ones are written down. */
+static void binding_taken(u32 nr, u32 view, u64 address, void *ctx)
+{
+	const struct taking *taking = ctx;
+
+	if (!xa_load(&taking->mem->views, view))
+		return;
+	exo_frame(nr)->flags |= EXO_FRAME_LOGGED;
+	exo_log_write(taking->mem, &(struct exo_mem_taken) {
+		.frame = nr,
+		.view = view,
+		.address = address,
+		.time_ns = taking->now_ns,
+		.why = taking->why & EXO_WHY_PUBLIC,
+	});
+}
+
+/* Frames that were bound nowhere get an entry, too. Called when nothing is bound any more. */
+static void unbound_taken(const struct taking *taking, u32 nr)
+{
+	const struct exo_frame *frame = exo_frame(nr);
+	u32 i, span = exo_frame_span(frame);
+
+	for (i = 0; i < span; i++)
+		if (frame[i].flags & EXO_FRAME_LOGGED)
+			return;
+	exo_log_write(taking->mem, &(struct exo_mem_taken) {
+		.frame = nr,
+		.view = ~0U,
+		.time_ns = taking->now_ns,
+		.why = taking->why & EXO_WHY_PUBLIC,
+	});
+}
+
+/* Take some of @want frames. Returns how many are gone; 0: there is nothing that may be taken. */
+static u32 take_some(struct exo_mem_env *mem, u32 want, u32 why)
+{
+	struct taking taking = { .mem = mem, .now_ns = ktime_get_ns(), .why = why };
+	u32 held = atomic_read(&mem->env->user->held);
+	u32 keep = READ_ONCE(mem->env->user->reserved);
+	struct victims victims = {
+		.want = want,
+		.limit = held > keep ? held - keep : 0,
+	};
+	u32 i;
+
+	lockdep_assert_held(&mem->leave_lock);
+	if (mem->dying)
+		return 0;
+	choose_victims(mem, &victims);
+	exo_frames_unmap(victims.nr, victims.n, NULL, binding_taken, &taking);
+	for (i = 0; i < victims.n; i++)
+		unbound_taken(&taking, victims.nr[i]);
+	exo_frames_leave(mem, victims.nr, victims.n);
+	return victims.total;
+}
+
+/* Take what is due first of one environment, and tell its owner. */
+static void take_due(struct exo_env *env)
+{
+	struct exo_mem_env *mem = exo_mem(env);
+	u32 n, due, why, taken = 0;
+
+	for (;;) {
+		mutex_lock(&mem->leave_lock);
+		spin_lock(&mem->revoke_lock);
+		due = exo_asks_due(&mem->asks, ktime_get_ns(), &why);
+		spin_unlock(&mem->revoke_lock);
+		if (!due) {
+			mutex_unlock(&mem->leave_lock);
+			break;
+		}
+		n = take_some(mem, due, why);
+		if (n) {
+			spin_lock(&mem->revoke_lock);
+			due = exo_asks_give(&mem->asks, n);
+			/* A 2 MiB frame may be more than was asked for. */
+			mem->asked += n - due;
+			mem->taken += n;
+			spin_unlock(&mem->revoke_lock);
+			wanted_changed(mem, -(int)due);
+			trace_exo_repossess(env->number, n, why & EXO_WHY_PUBLIC);
+			taken += n;
+		} else {
+			withdraw(mem, due, why);
+		}
+		mutex_unlock(&mem->leave_lock);
+		cond_resched();
+	}
+	if (taken)
+		exo_event_post(env, EXO_EVENT_REPOSSESSED, taken, READ_ONCE(mem->nr_log), 0, 0);
+}
+
+/* An environment of which something is due, with a reference; else the time when something will be. */
+static struct exo_env *next_due(u64 *deadline_ns)
+{
+	struct exo_mem_env *mem;
+	struct exo_env *env = NULL;
+	u64 now = ktime_get_ns(), at;
+
+	*deadline_ns = 0;
+	spin_lock(&exo_mem_envs_lock);
+	list_for_each_entry(mem, &exo_mem_envs, node) {
+		spin_lock(&mem->revoke_lock);
+		at = exo_asks_deadline(&mem->asks);
+		spin_unlock(&mem->revoke_lock);
+		if (at && at <= now) {
+			/* It is in the list: it has the reference of its file. */
+			env = exo_env_get(mem->env);
+			break;
+		}
+		if (at && (!*deadline_ns || at < *deadline_ns))
+			*deadline_ns = at;
+	}
+	spin_unlock(&exo_mem_envs_lock);
+	return env;
+}
+
+static void deadline_reached(struct work_struct *work)
+{
+	struct exo_env *env;
+	u64 deadline_ns;
+
+	while ((env = next_due(&deadline_ns))) {
+		take_due(env);
+		exo_env_put(env);
+		cond_resched();
+	}
+	if (deadline_ns)
+		run_worker(deadline_ns);
+}
+
+/* Ask one environment, if it is alive. Returns how many frames it is asked for. */
+static u32 ask_one(struct exo_mem_env *mem, u32 n, u32 deadline_ms)
+{
+	spin_lock(&exo_mem_envs_lock);
+	n = list_empty(&mem->node) ? 0 : min(n, revocable(mem));
+	ask(mem, n, EXO_WHY_ADMIN, deadline_ms);
+	spin_unlock(&exo_mem_envs_lock);
+	return n;
+}
+
+/**
+ * exo_mem_revoke_op() - EXO_MEM_REVOKE
+ * @env: who asks, with CAP_SYS_ADMIN
+ * @arg: struct exo_mem_revoke
+ *
+ * Return: 0, also if less was asked for than wanted; -EINVAL; -ENOENT if there is no such
+ * environment.
+ */
+int exo_mem_revoke_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_revoke *cmd = arg;
+	struct exo_env *target;
+
+	cmd->out_asked = 0;
+	if (cmd->flags || cmd->reserved || cmd->deadline_ms > EXO_DEADLINE_MAX_MS)
+		return -EINVAL;
+	if (!cmd->env) {
+		cmd->out_asked = exo_revoke_ask_all(cmd->frames, EXO_WHY_ADMIN, cmd->deadline_ms);
+		return 0;
+	}
+	target = exo_env_find(cmd->env);
+	if (!target)
+		return -ENOENT;
+	cmd->out_asked = ask_one(exo_mem(target), cmd->frames, cmd->deadline_ms);
+	exo_env_put(target);
+	return 0;
+}
+
+/**
+ * exo_revoke_exit() - at unload, when no environment is left
+ */
+void exo_revoke_exit(void)
+{
+	cancel_delayed_work_sync(&deadline_work);
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sharing: a capability that somebody presents becomes a grant, a frame that this environment may
+ * bind with at most those rights. A grant is good for as long as the frame keeps its generation; one
+ * that isn't stays until it is dropped, so that its holder is told ESTALE and not EACCES.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "dev.h"
+#include "mem/pool.h"
+
+/**
+ * exo_frame_rights_locked() - what an environment may do with a frame
+ * @env: environment
+ * @nr: frame; any number of a 2 MiB frame
+ * @frame: the same
+ *
+ * Context: the lock of the frame's owner is held, under rcu_read_lock().
+ * Return: EXO_RIGHT_*; -EACCES if it is neither its own nor imported; -ESTALE if it was imported and
+ * revoked, or is just leaving.
+ */
+int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame)
+{
+	const struct exo_grant *grant;
+
+	if (frame->owner == env)
+		return frame->phase == EXO_PHASE_TAKEN ? EXO_RIGHTS_ALL : -ESTALE;
+	nr = exo_frame_head(nr, frame);
+	grant = xa_load(&exo_mem(env)->grants, nr);
+	if (!grant)
+		return -EACCES;
+	if (frame->phase != EXO_PHASE_TAKEN || grant->generation != exo_frame(nr)->generation)
+		return -ESTALE;
+	return READ_ONCE(grant->rights);
+}
+
+/*
+ * The frame that a capability may name, locked, with its owner; NULL if there is none. Under
+ * rcu_read_lock().
+ */
+static struct exo_frame *object_lock(u64 object, struct exo_env **owner)
+{
+	struct exo_frame *frame = object < exo_nr_frames ? exo_frame(object) : NULL;
+
+	if (!frame)
+		return NULL;
+	*owner = exo_frame_lock(frame);
+	if (!*owner)
+		return NULL;
+	if (frame->phase == EXO_PHASE_TAKEN && exo_frame_head(object, frame) == object)
+		return frame;
+	exo_frame_unlock(*owner);
+	return NULL;
+}
+
+static int frame_generation(u64 object, u64 *generation)
+{
+	struct exo_frame *frame;
+	struct exo_env *owner;
+
+	rcu_read_lock();
+	frame = object_lock(object, &owner);
+	if (frame) {
+		*generation = frame->generation;
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return frame ? 0 : -ENOENT;
+}
+
+static int frame_owned(struct exo_env *env, u64 object, u64 *generation)
+{
+	struct exo_frame *frame;
+	struct exo_env *owner;
+	int ret = -EACCES;
+
+	rcu_read_lock();
+	frame = object_lock(object, &owner);
+	if (frame) {
+		if (owner == env) {
+			*generation = frame->generation;
+			ret = 0;
+		}
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return ret;
+}
+
+/* The owner of a frame with this generation, with a reference, or NULL. */
+static struct exo_env *owner_get(u64 object, u64 generation)
+{
+	struct exo_env *owner, *found = NULL;
+	struct exo_frame *frame;
+
+	rcu_read_lock();
+	frame = object_lock(object, &owner);
+	if (frame) {
+		/* It owns a frame, so it isn't dead yet, and has references. */
+		if (frame->generation == generation)
+			found = exo_env_get(owner);
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Give the frame a new generation, if it is still the same one of the same owner. */
+static int renew(struct exo_mem_env *mem, struct exo_frame *frame, u64 generation)
+{
+	int ret = -ESTALE;
+
+	lockdep_assert_held(&mem->leave_lock);
+	spin_lock(&mem->frames_lock);
+	if (frame->owner == mem->env && frame->phase == EXO_PHASE_TAKEN &&
+	    frame->generation == generation) {
+		frame->generation = exo_cap_next_generation();
+		ret = 0;
+	}
+	spin_unlock(&mem->frames_lock);
+	return ret;
+}
+
+static int frame_revoke(struct exo_env *env, u64 object, u64 generation)
+{
+	struct exo_frame *frame = exo_frame(object);
+	struct exo_env *owner = env ? exo_env_get(env) : owner_get(object, generation);
+	struct exo_mem_env *mem;
+	u32 nr = object;
+	int ret;
+
+	if (!owner)
+		return -ESTALE;
+	mem = exo_mem(owner);
+	/* As long as this is held the frame can't come back and be somebody else's. */
+	mutex_lock(&mem->leave_lock);
+	ret = renew(mem, frame, generation);
+	if (!ret && (frame->flags & EXO_FRAME_SHARED))
+		exo_frames_unmap(&nr, 1, owner, NULL, NULL);
+	mutex_unlock(&mem->leave_lock);
+	exo_env_put(owner);
+	return ret;
+}
+
+/**
+ * exo_share_revoked() - tell those who imported frames that they have them no more
+ * @frames: their numbers, of 2 MiB frames the first; they have new generations, or are LEAVING
+ * @n: how many
+ *
+ * Context: any but interrupts; takes exo_mem_envs_lock. The owner's leave_lock is held.
+ */
+void exo_share_revoked(const u32 *frames, u32 n)
+{
+	struct exo_mem_env *mem;
+	struct exo_grant *grant;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		struct exo_frame *frame = exo_frame(frames[i]);
+
+		if (!(frame->flags & EXO_FRAME_SHARED))
+			continue;
+		spin_lock(&exo_mem_envs_lock);
+		rcu_read_lock();
+		list_for_each_entry(mem, &exo_mem_envs, node) {
+			grant = xa_load(&mem->grants, frames[i]);
+			if (!grant || grant->generation == frame->generation ||
+			    xchg(&grant->told, true))
+				continue;
+			exo_event_post(mem->env, EXO_EVENT_CAP_REVOKED, frames[i], 0, 0, 0);
+		}
+		rcu_read_unlock();
+		spin_unlock(&exo_mem_envs_lock);
+	}
+}
+
+/* The order of the frame, if the capability is still good; it counts as shared from here on. */
+static int import_check(struct exo_env *env, const struct exo_cap *cap, bool *own)
+{
+	struct exo_frame *frame;
+	struct exo_env *owner;
+	int ret = -ESTALE;
+
+	rcu_read_lock();
+	frame = object_lock(cap->object, &owner);
+	if (frame) {
+		*own = owner == env;
+		if (frame->generation == cap->generation) {
+			ret = frame->order;
+			if (!*own)
+				frame->flags |= EXO_FRAME_SHARED;
+		}
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return ret;
+}
+
+/* Put a grant in place, or add the rights to the one that is there. Consumes @new. */
+static int grant_add(struct exo_mem_env *mem, u32 nr, struct exo_grant *new, u32 *rights)
+{
+	struct exo_grant *old;
+	int ret = 0;
+
+	mutex_lock(&mem->share_lock);
+	old = xa_load(&mem->grants, nr);
+	if (old && old->generation == new->generation) {
+		WRITE_ONCE(old->rights, old->rights | new->rights);
+		*rights = old->rights;
+		kfree(new);
+	} else {
+		old = xa_store(&mem->grants, nr, new, GFP_KERNEL_ACCOUNT);
+		ret = xa_err(old);
+		if (ret)
+			kfree(new);
+		else if (old)
+			kfree_rcu(old, rcu);
+	}
+	mutex_unlock(&mem->share_lock);
+	return ret;
+}
+
+/**
+ * exo_mem_import_op() - EXO_MEM_IMPORT
+ * @env: who presents the capability
+ * @arg: struct exo_mem_import
+ *
+ * The owner needs no grant, and gets none. Several capabilities for one frame add up.
+ *
+ * Return: 0, -EINVAL, -EACCES, -ESTALE or -ENOMEM.
+ */
+int exo_mem_import_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_import *cmd = arg;
+	struct exo_grant *grant;
+	bool own = false;
+	int ret, order;
+
+	if (cmd->flags || cmd->reserved)
+		return -EINVAL;
+	ret = exo_cap_authentic(env, &cmd->cap, EXO_CAP_FRAME);
+	if (ret)
+		return ret;
+	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	if (!grant)
+		return -ENOMEM;
+	grant->generation = cmd->cap.generation;
+	grant->rights = cmd->cap.rights;
+
+	order = import_check(env, &cmd->cap, &own);
+	if (order < 0 || own) {
+		kfree(grant);
+		if (order < 0)
+			return order;
+		cmd->out_rights = EXO_RIGHTS_ALL;
+	} else {
+		grant->order = order;
+		cmd->out_rights = cmd->cap.rights;
+		ret = grant_add(exo_mem(env), cmd->cap.object, grant, &cmd->out_rights);
+		if (ret)
+			return ret;
+	}
+	cmd->out_frame = cmd->cap.object;
+	cmd->out_order = order;
+	return 0;
+}
+
+static void drop_unmap(struct exo_env *env, u32 nr, u32 span)
+{
+	u32 i, k, numbers[EXO_FRAME_BATCH];
+
+	for (i = 0; i < span; i += k) {
+		for (k = 0; k < EXO_FRAME_BATCH && i + k < span; k++)
+			numbers[k] = nr + i + k;
+		exo_views_unmap_own(env, numbers, k);
+	}
+	/* Of others, too; who may have it gets it again at the next touch. */
+	exo_map_barrier();
+	exo_window_unmap_range(nr, span);
+}
+
+static int drop_one(struct exo_env *env, u32 nr)
+{
+	struct exo_mem_env *mem = exo_mem(env);
+	struct exo_grant *grant;
+	u32 span;
+
+	if (nr >= exo_nr_frames)
+		return -EINVAL;
+	mutex_lock(&mem->share_lock);
+	grant = xa_erase(&mem->grants, nr);
+	mutex_unlock(&mem->share_lock);
+	if (!grant)
+		return -EACCES;
+	span = 1U << grant->order;
+	kfree_rcu(grant, rcu);
+	drop_unmap(env, nr, span);
+	return 0;
+}
+
+/**
+ * exo_mem_drop_op() - EXO_MEM_DROP
+ * @env: who imported
+ * @arg: struct exo_mem_frames
+ *
+ * Return: 0; -EINVAL for a number out of range; -EACCES for a frame that was not imported; -EFAULT;
+ * -EINTR. out_done frames are dropped in any case.
+ */
+int exo_mem_drop_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_frames *cmd = arg;
+	u32 __user *user = u64_to_user_ptr(cmd->frames_ptr);
+	int ret;
+	u32 nr;
+
+	cmd->out_done = 0;
+	if (cmd->flags)
+		return -EINVAL;
+	for (; cmd->out_done < cmd->count; cmd->out_done++) {
+		if (get_user(nr, user + cmd->out_done))
+			return -EFAULT;
+		ret = drop_one(env, nr);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * exo_share_env_exit() - an environment dies: forget what it imported
+ * @mem: of that environment, in no list any more; its views are gone
+ */
+void exo_share_env_exit(struct exo_mem_env *mem)
+{
+	struct exo_grant *grant;
+	unsigned long nr;
+
+	xa_for_each(&mem->grants, nr, grant)
+		kfree_rcu(grant, rcu);
+	xa_destroy(&mem->grants);
+}
+
+static const struct exo_cap_ops frame_cap_ops = {
+	.generation = frame_generation,
+	.owned = frame_owned,
+	.revoke = frame_revoke,
+};
+
+/**
+ * exo_share_init() - at module load: capabilities may name frames
+ */
+void exo_share_init(void)
+{
+	exo_cap_register(EXO_CAP_FRAME, &frame_cap_ops);
+}

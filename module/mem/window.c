@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Windows: frame f stands at base + (f - first) * 4096, as ordinary memory that I/O can pin.
+ *
+ * Nothing is mapped until it is touched. The fault asks whether the environment may have the frame,
+ * and inserts it, with exo_map_sem held for reading. Whoever takes a frame away first makes that
+ * question have another answer (phase, generation), then takes exo_map_sem for writing, empty: every
+ * fault that was told yes is over. What is mapped by then is unmapped.
+ */
+#include <linux/mm.h>
+#include <linux/rwsem.h>
+
+#include "dev.h"
+#include "mem/pool.h"
+#include "vma.h"
+
+/* Neighbours that are mapped with a frame that is touched: aligned runs of so many. */
+#define AROUND 16UL
+
+DECLARE_RWSEM(exo_map_sem);
+
+/**
+ * exo_map_barrier() - wait until every fault in a window or the table that runs now is over
+ *
+ * Context: sleeps; the caller holds no lock that such a fault waits for.
+ */
+void exo_map_barrier(void)
+{
+	down_write(&exo_map_sem);
+	up_write(&exo_map_sem);
+}
+
+/* The page to map, if @env may have frame @nr in a window that is writable, or is not. */
+static struct page *window_page(struct exo_env *env, u32 nr, bool write)
+{
+	u16 need = EXO_RIGHT_READ | EXO_RIGHT_WINDOW | (write ? EXO_RIGHT_WRITE : 0);
+	struct exo_frame *frame = exo_frame(nr);
+	struct page *page = NULL;
+	struct exo_env *owner;
+	int rights;
+
+	if (!frame)
+		return NULL;
+	rcu_read_lock();
+	owner = exo_frame_lock(frame);
+	if (owner) {
+		rights = exo_frame_rights_locked(env, nr, frame);
+		if (rights >= 0 && (rights & need) == need)
+			page = frame->page;
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return page;
+}
+
+/*
+ * Map what stands around a touched frame, as far as it may be and memory is at hand. Errors don't matter:
+ * whoever touches those gets a fault of his own.
+ */
+static void window_around(struct vm_area_struct *vma, struct exo_env *env, unsigned long pgoff)
+{
+	unsigned long first = max(pgoff & ~(AROUND - 1), vma->vm_pgoff);
+	unsigned long end = min((pgoff | (AROUND - 1)) + 1, vma->vm_pgoff + vma_pages(vma));
+	struct page *page;
+	unsigned long at;
+
+	for (at = first; at < end; at++) {
+		if (at == pgoff)
+			continue;
+		page = window_page(env, at - (EXO_MMAP_WINDOW >> PAGE_SHIFT),
+				   vma->vm_flags & VM_WRITE);
+		if (page)
+			vm_insert_page(vma, vma->vm_start + ((at - vma->vm_pgoff) << PAGE_SHIFT),
+				       page);
+	}
+}
+
+static vm_fault_t window_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct exo_env *env = vma->vm_file->private_data;
+	struct page *page;
+	int ret = -EACCES;
+
+	down_read(&exo_map_sem);
+	page = window_page(env, vmf->pgoff - (EXO_MMAP_WINDOW >> PAGE_SHIFT),
+			   vma->vm_flags & VM_WRITE);
+	if (page)
+		ret = vm_insert_page(vma, vmf->address & PAGE_MASK, page);
+	if (!ret)
+		window_around(vma, env, vmf->pgoff);
+	up_read(&exo_map_sem);
+
+	/* EBUSY: another thread was faster. */
+	if (!ret || ret == -EBUSY)
+		return VM_FAULT_NOPAGE;
+	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct window_vm_ops = {
+	EXO_VMA_OPS,
+	.fault = window_fault,
+};
+
+/**
+ * exo_window_mmap() - EXO_MMAP_WINDOW + first frame << 12
+ * @env: who maps it
+ * @vma: new mapping
+ *
+ * Which of these frames the environment may have is asked when they are touched.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
+{
+	unsigned long first = vma->vm_pgoff - (EXO_MMAP_WINDOW >> PAGE_SHIFT);
+	int ret;
+
+	if (first >= exo_nr_frames || vma_pages(vma) > exo_nr_frames - first)
+		return -EINVAL;
+	ret = exo_vma_init(vma, 0, vma->vm_flags & VM_WRITE);
+	if (ret)
+		return ret;
+	vm_flags_set(vma, VM_MIXEDMAP);
+	vma->vm_ops = &window_vm_ops;
+	return 0;
+}
+
+/**
+ * exo_window_unmap_range() - unmap numbers from every window
+ * @first: first number
+ * @n: how many
+ *
+ * Context: sleeps; no lock that a fault takes may be held.
+ */
+void exo_window_unmap_range(u32 first, u32 n)
+{
+	unmap_mapping_range(exo_mapping, EXO_MMAP_WINDOW + ((u64)first << PAGE_SHIFT),
+			    (u64)n << PAGE_SHIFT, 1);
+}
+
+/* Does anything but the pool hold this frame? A page in a window is one reference. */
+static bool is_mapped(u32 nr)
+{
+	return page_count(compound_head(exo_frame(nr)->page)) > 1;
+}
+
+/**
+ * exo_window_unmap_frames() - unmap frames from every window
+ * @frames: their numbers, of 2 MiB frames the first
+ * @n: how many
+ *
+ * The caller has seen to it that nobody may map them any more, or doesn't mind who does. When this
+ * returns no CPU and no secondary MMU reaches them through a window; pins remain.
+ *
+ * Context: sleeps; no lock that a fault takes may be held.
+ */
+void exo_window_unmap_frames(const u32 *frames, u32 n)
+{
+	u32 i, first, span;
+
+	exo_map_barrier();
+	for (i = 0; i < n; ) {
+		first = frames[i];
+		if (!is_mapped(first)) {
+			i++;
+			continue;
+		}
+		span = exo_frame_span(exo_frame(first));
+		for (i++; i < n && frames[i] == first + span; i++)
+			span += exo_frame_span(exo_frame(frames[i]));
+		exo_window_unmap_range(first, span);
+	}
+}
