@@ -101,23 +101,22 @@ double bench_since(uint64_t start)
 	return passed > 0 ? passed : 0;
 }
 
+/* What the measurement left to be done later (RCU) is done in the pause. */
 static double calibrate(void)
 {
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
 	long rounds = CALIBRATION / 2;
-	uint64_t start = bench_now();
+	uint64_t start;
 
+	nanosleep(&pause, NULL);
+	start = bench_now();
 	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(rounds) : : "cc");
 	return (double)(bench_now() - start) / (double)CALIBRATION;
 }
 
-static int is_calibrated(void)
+static int is_right(double ratio)
 {
-	double ratio;
-
-	if (bench.wall)
-		return 1;
-	ratio = calibrate();
-	return ratio > 1 - TOLERANCE && ratio < 1 + TOLERANCE;
+	return bench.wall || (ratio > 1 - TOLERANCE && ratio < 1 + TOLERANCE);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -130,22 +129,23 @@ static int compare_doubles(const void *a, const void *b)
 double bench_measure(const char *what, double (*fn)(void *ctx), void *ctx)
 {
 	const struct timespec pause = { .tv_sec = 1 };
-	double figure[REPEATS];
-	int attempt, i, good;
+	double figure[REPEATS], before = 0, after = 0;
+	int attempt, i;
 
 	fn(ctx);
 	for (attempt = 0; attempt < ATTEMPTS; attempt++) {
-		good = is_calibrated();
-		for (i = 0; i < REPEATS && good; i++)
+		before = calibrate();
+		for (i = 0; i < REPEATS && is_right(before); i++)
 			figure[i] = fn(ctx);
-		if (good && is_calibrated()) {
+		after = calibrate();
+		if (is_right(before) && is_right(after)) {
 			qsort(figure, REPEATS, sizeof(figure[0]), compare_doubles);
 			return figure[REPEATS / 2];
 		}
 		nanosleep(&pause, NULL);
 	}
-	bench_fail("%s: the calibrated loop is off (%.4f ticks an instruction); run it under ICOUNT=1, with nothing else in the guest",
-		   what, calibrate());
+	bench_fail("%s: the calibrated loop was off: %.4f ticks an instruction before, %.4f after; this needs ICOUNT=1, and nothing else in the guest",
+		   what, before, after);
 }
 
 void bench_clock_init(void)
