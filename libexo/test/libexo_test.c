@@ -198,7 +198,7 @@ static void test_uring_env_and_cap(void)
 	memset(&sqe, 0xff, sizeof(sqe));
 	exo_prep_info(&sqe, &env, &info);
 	CHECK_SQE(sqe, EXO_INFO, info);
-	CHECK(!sqe.flags && !sqe.rw_flags && !sqe.buf_index && !sqe.user_data);
+	CHECK(!sqe.flags && !sqe.rw_flags && !sqe.buf_index && !sqe.addr && !sqe.len);
 	exo_prep_env_eventfd(&sqe, &env, -1, &eventfd);
 	CHECK_SQE(sqe, EXO_ENV_EVENTFD, eventfd);
 	CHECK(eventfd.fd == -1);

@@ -25,16 +25,21 @@ extern "C" {
 static inline void exo_prep_cmd(struct io_uring_sqe *sqe, const struct exo_env *env, uint32_t cmd,
 				void *arg)
 {
-	struct exo_uring_cmd body;
-
-	/* A 64-byte sqe ends in 16 bytes for the command: struct exo_uring_cmd. */
-	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->flags = 0;
+	sqe->ioprio = 0;
 	sqe->fd = exo_env_fd(env);
+	sqe->off = 0;
 	sqe->cmd_op = cmd;
-	body.arg = (uint64_t)(uintptr_t)arg;
-	body.reserved = 0;
-	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+	sqe->addr = 0;
+	sqe->len = 0;
+	sqe->rw_flags = 0;
+	sqe->buf_index = 0;
+	sqe->personality = 0;
+	sqe->file_index = 0;
+	/* The last 16 bytes of a 64-byte sqe are the command's: struct exo_uring_cmd. */
+	sqe->addr3 = (uint64_t)(uintptr_t)arg;
+	sqe->__pad2[0] = 0;
 }
 
 #define EXO_PREP_INIT(storage) \
