@@ -14,7 +14,7 @@
 #include "harness.h"
 #include "lib.h"
 
-const uint32_t test_pool_frames = 8192;
+uint32_t test_pool_frames = 8192;
 
 static uint64_t table_free(int fd)
 {

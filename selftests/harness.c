@@ -24,9 +24,9 @@ static struct {
 	bool failed;
 } *report;
 
-const uint32_t test_pool_frames __attribute__((weak)) = 2048;
-const uint32_t test_pool_huge __attribute__((weak)) = 0;
-const bool test_no_module __attribute__((weak)) = false;
+uint32_t test_pool_frames __attribute__((weak)) = 2048;
+uint32_t test_pool_huge __attribute__((weak)) = 0;
+bool test_no_module __attribute__((weak)) = false;
 
 void test_add(struct test *test)
 {
@@ -196,14 +196,14 @@ void test_sync_post(struct test_sync *sync)
 
 void test_sync_wait(struct test_sync *sync)
 {
+	struct pollfd pfd = { .fd = sync->fd[0], .events = POLLIN };
 	char c;
-	ssize_t ret;
 
-	do {
-		ret = read(sync->fd[0], &c, 1);
-	} while (ret < 0 && errno == EINTR);
-	if (ret != 1)
-		FAIL("the other process is gone");
+	while (poll(&pfd, 1, 100) < 1)
+		if (report->failed || report->skipped)
+			_exit(report->failed ? 1 : STATUS_SKIP);
+	if (read(sync->fd[0], &c, 1) != 1)
+		FAIL("read from a pipe: %s", strerror(errno));
 }
 
 void *test_shared(size_t len)

@@ -45,9 +45,9 @@ void test_add(struct test *test);
 #define TEST(_name) TEST_LONG(_name, 30)
 
 /* What a program needs before its first test; a weak default asks for 2048 frames. */
-extern const uint32_t test_pool_frames;	/* free 4 KiB frames */
-extern const uint32_t test_pool_huge;	/* free 2 MiB frames */
-extern const bool test_no_module;	/* the program loads the module by itself */
+extern uint32_t test_pool_frames;	/* free 4 KiB frames */
+extern uint32_t test_pool_huge;	/* free 2 MiB frames */
+extern bool test_no_module;	/* the program loads the module by itself */
 
 /* How much slower than the stock kernel this one is: 1, or 6 with debugging in it. */
 unsigned int test_slow(void);

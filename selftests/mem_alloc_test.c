@@ -8,8 +8,8 @@
 #include "harness.h"
 #include "lib.h"
 
-const uint32_t test_pool_frames = 4096;
-const uint32_t test_pool_huge = 4;
+uint32_t test_pool_frames = 4096;
+uint32_t test_pool_huge = 4;
 
 #define N 64
 
