@@ -142,7 +142,7 @@ static void print_state(int state, bool colour, bool utf8, int *colour_now)
 	fputs(utf8 ? looks[state].utf8 : looks[state].ascii, stdout);
 }
 
-static void print_legend(const struct exoctl_picture *picture, bool colour, bool utf8, uint32_t scale)
+static void print_legend(const struct exoctl_picture *picture, bool colour, bool utf8)
 {
 	int state, now;
 
@@ -150,10 +150,10 @@ static void print_legend(const struct exoctl_picture *picture, bool colour, bool
 		now = -1;
 		printf("%s", state == 1 ? "  " : "   ");
 		print_state(state, colour, utf8, &now);
-		printf("%s %s %" PRIu64 " (%s)", colour ? "\033[0m" : "", looks[state].name,
-		       picture->count[state], exoctl_size(picture->count[state]));
+		printf("%s %" PRIu64 " %s (%s)", colour ? "\033[0m" : "",
+		       picture->count[state], looks[state].name, exoctl_size(picture->count[state]));
 	}
-	printf("   each character: %" PRIu32 " frame%s\n", scale, scale == 1 ? "" : "s");
+	putchar('\n');
 }
 
 static bool row_absent(const struct exoctl_picture *picture, uint32_t first, uint64_t count)
@@ -197,7 +197,9 @@ void exoctl_picture_print(const struct exoctl_picture *picture)
 				    colour, utf8, &now);
 		printf("%s\n", colour ? "\033[0m" : "");
 	}
-	print_legend(picture, colour, utf8, scale);
+	print_legend(picture, colour, utf8);
+	printf("  a character stands for %" PRIu32 " frame%s%s\n", scale, scale == 1 ? "" : "s",
+	       scale == 1 ? "" : ", and shows what most of them are");
 }
 
 cJSON *exoctl_picture_json(const struct exoctl_picture *picture)
