@@ -31,8 +31,9 @@ EXPORT const char *exo_open_hint(int err)
 	case ELOOP:
 		return "that is no exo device: unset EXO_DEVICE, or set it to the right path";
 	case EDQUOT:
-		return "your quota of environments is used up, or its guaranteed minimum can't be "
-		       "reserved: end a program that uses exo, or have the quota raised (exoctl quota)";
+		return "the pool is too small for the frames that are guaranteed to you, or your quota of "
+		       "environments is used up: have the pool grown (sudo exoctl pool grow 64M) or the "
+		       "quota changed (sudo exoctl quota), or end a program that uses exo";
 	case EINVAL:
 	case E2BIG:
 		return "this library and the module that is loaded do not fit together: install both "
