@@ -73,6 +73,7 @@ static void release_slot(struct upcall_thread *thread)
 
 static int register_in_slot(struct upcall_thread *thread)
 {
+	uint32_t level;
 	int ret;
 
 	ret = upcall_area_map(thread);
@@ -81,9 +82,14 @@ static int register_in_slot(struct upcall_thread *thread)
 	ret = map_saves(thread);
 	if (!ret)
 		ret = module_upcall(thread, 0);
-	if (ret)
+	if (ret) {
 		upcall_area_unmap(thread);
-	return ret;
+		return ret;
+	}
+	/* A thread that had the slot before may have ended in its handler. */
+	for (level = 0; level < EXO_UPCALL_LEVELS; level++)
+		__atomic_store_n(&upcall_save(thread, level)->busy, 0, __ATOMIC_RELEASE);
+	return 0;
 }
 
 /* Another process of the environment may have slots that we do not know: EBUSY. */
