@@ -121,16 +121,12 @@ u32 exo_pool_colours(void)
 	return nr_colours;
 }
 
-/* Bytes of the largest cache that one way holds, in pages: pages so far apart compete. */
-static u32 count_colours(void)
+/* Pages that one way of the largest cache holds: as told by a cache leaf that lists all caches. */
+static u32 colours_of_leaf(u32 leaf)
 {
-	u32 leaf = boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
-		   boot_cpu_data.x86_vendor == X86_VENDOR_HYGON ? 0x8000001d : 4;
 	u32 eax, ebx, ecx, edx, i, colours = 1;
 	u64 way;
 
-	if (leaf == 4 ? boot_cpu_data.cpuid_level < 4 : !boot_cpu_has(X86_FEATURE_TOPOEXT))
-		return 1;
 	for (i = 0; i < 8; i++) {
 		cpuid_count(leaf, i, &eax, &ebx, &ecx, &edx);
 		if (!(eax & 0x1f))
@@ -142,6 +138,34 @@ static u32 count_colours(void)
 		colours = clamp_t(u64, way >> PAGE_SHIFT, colours, U16_MAX);
 	}
 	return colours;
+}
+
+/* The same as told by AMD's older leaf, which has the level 3 cache in units of 512 KiB. */
+static u32 colours_of_old_amd(void)
+{
+	static const u8 ways[16] = { 0, 1, 2, 0, 4, 0, 8, 0, 16, 0, 32, 48, 64, 96, 128 };
+	u32 eax, ebx, ecx, edx, assoc, bytes;
+
+	cpuid_count(0x80000006, 0, &eax, &ebx, &ecx, &edx);
+	assoc = ways[edx >> 12 & 0xf];
+	bytes = (edx >> 18) << 19;
+	if (!assoc || !bytes) {
+		assoc = ways[ecx >> 12 & 0xf];
+		bytes = ecx >> 16 << 10;
+	}
+	return assoc ? clamp_t(u32, (bytes / assoc) >> PAGE_SHIFT, 1, U16_MAX) : 1;
+}
+
+/* Pages that are a multiple of this apart compete for the same sets of the largest cache. */
+static u32 count_colours(void)
+{
+	if (boot_cpu_has(X86_FEATURE_TOPOEXT))
+		return colours_of_leaf(0x8000001d);
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_AMD && boot_cpu_data.cpuid_level >= 4)
+		return colours_of_leaf(4);
+	if (boot_cpu_data.extended_cpuid_level >= 0x80000006)
+		return colours_of_old_amd();
+	return 1;
 }
 
 /* Bringing frames in ------------------------------------------------------------------------- */
