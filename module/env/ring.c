@@ -47,24 +47,23 @@ void exo_event_ring_exit(struct exo_event_ring *ring)
 static void post_locked(struct exo_event_ring *ring, u32 type, const u64 arg[4])
 {
 	struct exo_ring *shared = ring->shared;
-	struct exo_event *ev;
 
 	lockdep_assert_held(&ring->lock);
 	ring->seq++;
-	if (!exo_ring_has_room(ring->head, READ_ONCE(shared->tail))) {
-		WRITE_ONCE(shared->overflow, ++ring->overflow);
-		return;
-	}
+	if (exo_ring_has_room(ring->head, READ_ONCE(shared->tail)))
+		shared->ev[exo_ring_index(ring->head++)] = (struct exo_event) {
+			.type = type,
+			.seq = ring->seq,
+			.time_ns = ktime_get_ns(),
+			.arg = { arg[0], arg[1], arg[2], arg[3] },
+		};
+	else
+		ring->overflow++;
 
-	ev = &shared->ev[exo_ring_index(ring->head)];
-	*ev = (struct exo_event) {
-		.type = type,
-		.seq = ring->seq,
-		.time_ns = ktime_get_ns(),
-		.arg = { arg[0], arg[1], arg[2], arg[3] },
-	};
+	/* Both, each time: what user space wrote there doesn't last. */
+	WRITE_ONCE(shared->overflow, ring->overflow);
 	/* The reader sees the event before the head that covers it. */
-	smp_store_release(&shared->head, ++ring->head);
+	smp_store_release(&shared->head, ring->head);
 }
 
 /**
