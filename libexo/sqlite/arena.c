@@ -21,6 +21,7 @@
 
 #define STOCK_UP_FRAMES 32U	/* allocated at once */
 #define RELEASE_FRAMES 512U	/* given back in one call */
+#define SCARCE_NS 100000000ULL	/* until frames are asked for again when there were none */
 #define VIEW_PAGES_MIN 65536U
 
 struct pool pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -307,6 +308,8 @@ static void stock_up_locked(uint32_t order)
 		return;
 	/* Some frames are better than none. */
 	exo_mem_alloc(pool.env, NULL, frames, count << order, &got);
+	if (!got)
+		pool.rest_until_ns = arena_now_ns() + SCARCE_NS;
 	whole = got >> order;
 	if (whole && bind_locked(seats, whole, order, frames) < 0) {
 		struct exo_mem_op op = exo_op(seats[0]->page, 1, 0, 0);

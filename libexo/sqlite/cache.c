@@ -10,7 +10,8 @@
  *   every request can be met with unpinned ones. Beyond that (a large transaction with little
  *   guaranteed) a page that gets pinned is made in ordinary memory; if an unpinned copy is in a frame,
  *   that is dropped, as SQLite allows at any time, and SQLite reads the page again;
- * - unpinned pages are in frames. One in ordinary memory goes as soon as there is room for it again.
+ * - unpinned pages are in frames. One in ordinary memory goes as soon as there is room for it again, and
+ *   few are kept while there is none: under pressure the cache is to become smaller, not to move.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define SLOP 32U	/* behind a page in ordinary memory, for readers of damaged records */
 #define STOCK_KEEP 64U	/* frames without a page that are kept for the next one */
 #define RECYCLE_TRIES 64U
+#define OUTSIDE_KEEP 512U	/* unpinned pages in ordinary memory, while no frame is to be had */
 
 /* The hash table ----------------------------------------------------------------------------- */
 
@@ -88,6 +90,8 @@ static void pin_locked(struct cache_page *page)
 	link_del(&page->cache_lru);
 	if (page->seat)
 		arena_pin_locked(page->seat);
+	else
+		pool.outside_idle -= page->cache->framed;
 }
 
 static void unpin_locked(struct cache_page *page)
@@ -97,10 +101,12 @@ static void unpin_locked(struct cache_page *page)
 	page->pinned = false;
 	cache->pinned--;
 	link_add(&cache->lru, &page->cache_lru);
-	if (!page->seat)
-		return;
-	link_add(&pool.lru, &page->lru);
-	arena_unpin_locked(page->seat);
+	if (page->seat) {
+		link_add(&pool.lru, &page->lru);
+		arena_unpin_locked(page->seat);
+	} else {
+		pool.outside_idle += cache->framed;
+	}
 }
 
 /* page is in no table. */
@@ -115,6 +121,7 @@ static void page_free_locked(struct cache_page *page)
 	} else {
 		free(page->base.pBuf);
 		pool.in_heap--;
+		pool.outside_idle -= page->cache->framed;
 	}
 	page->cache->pages--;
 	free(page);
@@ -152,6 +159,7 @@ static void *place_in_frame_locked(struct cache *cache, struct cache_page *page)
 	buf = arena_take_locked(page, cache->order, cache->shift);
 	for (tries = 0; !buf && tries < RECYCLE_TRIES && recycle_locked(cache); tries++)
 		buf = arena_take_locked(page, cache->order, cache->shift);
+	pool.scarce = !buf;
 	return buf;
 }
 
@@ -175,6 +183,8 @@ static struct cache_page *page_new_locked(struct cache *cache, uint32_t key)
 			return NULL;
 		}
 		pool.in_heap++;
+		/* Until it is pinned below. */
+		pool.outside_idle += cache->framed;
 	}
 	cache->pages++;
 	if (cache->pages > cache->buckets)
@@ -285,7 +295,10 @@ static bool worth_keeping_locked(const struct cache_page *page)
 		return false;
 	if (page->seat || !cache->framed || pool.forked)
 		return true;
-	return pool.pinned_frames + (1U << cache->order) > pool.guaranteed - pool.guaranteed / 4;
+	if (pool.outside_idle >= OUTSIDE_KEEP)
+		return false;
+	return pool.scarce ||
+	       pool.pinned_frames + (1U << cache->order) > pool.guaranteed - pool.guaranteed / 4;
 }
 
 static void cache_unpin(sqlite3_pcache *handle, sqlite3_pcache_page *base, int discard)

@@ -148,7 +148,9 @@ struct cache {
  * @guaranteed: what revocation leaves: pinned pages stay within it
  * @held, @held_max, @pinned_frames, @stock_frames: frames
  * @owed: asked for, and not yet given because pages were pinned
- * @rest_until_ns: no new frames before this time: they were just asked back
+ * @rest_until_ns: no new frames before this time: they were just asked back, or there were none
+ * @scarce: the last page that was to be in a frame found none
+ * @outside_idle: unpinned pages in ordinary memory that could be in frames
  * @lru: unpinned pages in frames, over all caches
  * @forked: the child of a process that had it: frames are the parent's, only ordinary memory is used
  */
@@ -163,6 +165,7 @@ struct pool {
 	uint32_t held, held_max, pinned_frames, stock_frames;
 	uint32_t owed;
 	uint64_t rest_until_ns;
+	bool scarce;
 	bool forked;
 
 	struct bench *bench;
@@ -175,7 +178,7 @@ struct pool {
 
 	struct link lru;
 	uint32_t nr_caches;
-	uint64_t in_heap, hits, misses, recycled, dropped;
+	uint64_t in_heap, outside_idle, hits, misses, recycled, dropped;
 };
 
 extern struct pool pool;
