@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * HARVEST: read, and clear, accessed and dirty bits.
+ *
+ * A dirty bit that is cleared is flushed before the call returns (INV-VIEW-6): a CPU whose TLB still knows the
+ * page as dirty would write without setting the bit again. A cleared accessed bit isn't: as elsewhere in
+ * Linux it may be missed for as long as the TLB keeps the translation.
+ */
+#include <linux/mmu_notifier.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat/mm.h"
+#include "mem/view.h"
+
+/* Bits that are copied out at a time; no user memory is touched under locks. */
+#define CHUNK_PAGES 512
+
+/**
+ * struct harvest - a harvest under way
+ * @view: entered
+ * @vma: its mapping
+ * @clear: EXO_OP_* to clear
+ * @notify: there is a secondary MMU: it must ask again before it writes
+ * @flush: a dirty bit was cleared
+ */
+struct harvest {
+	struct exo_view *view;
+	struct vm_area_struct *vma;
+	u16 clear;
+	bool notify;
+	bool flush;
+};
+
+static u16 pte_bits(pte_t pte)
+{
+	return (pte_young(pte) ? EXO_OP_ACCESSED : 0) | (pte_dirty(pte) ? EXO_OP_DIRTY : 0);
+}
+
+/* Read one PTE, and clear what is to be cleared. The page table is locked. */
+static u16 harvest_pte(struct harvest *h, unsigned long addr, pte_t *ptep)
+{
+	pte_t pte = *ptep;
+	u16 bits = pte_bits(pte);
+
+	if (!(bits & h->clear))
+		return bits;
+	/* A CPU that looks now faults, waits for view->lock and tries again. */
+	pte = ptep_get_and_clear(h->view->mm, addr, ptep);
+	bits |= pte_bits(pte);
+	if (h->clear & EXO_OP_ACCESSED)
+		pte = pte_mkold(pte);
+	if (h->clear & bits & EXO_OP_DIRTY) {
+		pte = pte_mkclean(pte);
+		h->flush = true;
+	}
+	set_pte_at(h->view->mm, addr, ptep, pte);
+	return bits;
+}
+
+/*
+ * Where a secondary MMU maps the page, too, it must ask again before it writes: zap. PTEs are made read only
+ * and clean first, as in bind.c; what isn't to be cleared the slots keep.
+ */
+static void harvest_zap(struct harvest *h, struct exo_region *region, u32 page, u64 *slots, u32 n,
+			u8 *bits)
+{
+	pte_t *pte = region->table + exo_view_pte_index(h->view, page);
+	unsigned long start = exo_view_address(h->view, page);
+	unsigned long addr = start;
+	pte_t old;
+	u64 keep;
+	u32 i;
+
+	spin_lock(region->ptl);
+	for (i = 0; i < n; i++, pte++, addr += PAGE_SIZE) {
+		if (!slots[i] || !pte_present(*pte))
+			continue;
+		old = ptep_get_and_clear(h->view->mm, addr, pte);
+		set_pte_at(h->view->mm, addr, pte, pte_mkclean(pte_wrprotect(old)));
+		bits[i] = pte_bits(old);
+		keep = bits[i] & ~h->clear;
+		WRITE_ONCE(slots[i], slots[i] | keep << EXO_SLOT_KEPT_SHIFT);
+	}
+	spin_unlock(region->ptl);
+	zap_special_vma_range(h->vma, start, (unsigned long)n << PAGE_SHIFT);
+}
+
+static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page, const u64 *slots,
+			 u32 n, u8 *bits)
+{
+	pte_t *pte = region->table + exo_view_pte_index(h->view, page);
+	unsigned long addr = exo_view_address(h->view, page);
+	u32 i;
+
+	spin_lock(region->ptl);
+	for (i = 0; i < n; i++, addr += PAGE_SIZE)
+		if (slots[i] && pte_present(pte[i]))
+			bits[i] = harvest_pte(h, addr, pte + i);
+	spin_unlock(region->ptl);
+}
+
+/* One segment; @bits is zeroed. */
+static int harvest_segment(struct harvest *h, u32 page, u32 n, u8 *bits)
+{
+	struct exo_region *region = exo_view_region(h->view, page);
+	u64 kept = (u64)h->clear << EXO_SLOT_KEPT_SHIFT;
+	u64 *slots = exo_view_slot(h->view, page);
+	u16 all = 0;
+	u32 i;
+
+	if (!slots)
+		return 0;
+	if (region->huge && h->clear) {
+		if (n == PTRS_PER_PTE)
+			exo_huge_tame(h->view, page);
+		else
+			exo_huge_split(h->view, page);
+	}
+	if (region->huge) {
+		all = exo_huge_harvest(h->view, page);
+	} else {
+		if (!exo_region_learn(h->view, page))
+			return -ENOMEM;
+		if (h->notify && h->clear)
+			harvest_zap(h, region, page, slots, n, bits);
+		else
+			harvest_ptes(h, region, page, slots, n, bits);
+	}
+	for (i = 0; i < n; i++) {
+		if (!slots[i])
+			continue;
+		bits[i] |= all | exo_slot_kept(slots[i]);
+		if (slots[i] & kept)
+			WRITE_ONCE(slots[i], slots[i] & ~kept);
+	}
+	return 0;
+}
+
+/* At most CHUNK_PAGES pages: all locks are taken and given back. */
+static int harvest_chunk(struct exo_view *view, u32 page, u32 count, u16 clear, u8 *bits)
+{
+	struct harvest h = { .view = view, .clear = clear };
+	int ret;
+	u32 n, i;
+
+	memset(bits, 0, count);
+	ret = exo_view_enter(view, &h.vma);
+	if (ret)
+		return ret;
+	h.notify = mm_has_notifiers(view->mm);
+	for (i = 0; !ret && i < count; i += n) {
+		n = exo_view_room(view, page + i, count - i);
+		ret = harvest_segment(&h, page + i, n, bits + i);
+	}
+	if (h.flush) {
+		view->seq++;
+		exo_view_flush(view);
+	}
+	exo_view_leave(view);
+	return ret;
+}
+
+static int harvest_all(struct exo_view *view, struct exo_mem_harvest *arg, u16 clear, u8 *bits)
+{
+	u8 __user *ubits = u64_to_user_ptr(arg->bits);
+	u32 i, n, done;
+	int ret;
+
+	for (done = 0; done < arg->count; done += n) {
+		n = min_t(u32, arg->count - done, CHUNK_PAGES);
+		ret = harvest_chunk(view, arg->page + done, n, clear, bits);
+		if (ret)
+			return ret;
+		for (i = 0; i < n; i++) {
+			arg->out_accessed += !!(bits[i] & EXO_OP_ACCESSED);
+			arg->out_dirty += !!(bits[i] & EXO_OP_DIRTY);
+		}
+		if (arg->bits && copy_to_user(ubits + done, bits, n))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * exo_mem_harvest_op() - EXO_MEM_HARVEST
+ * @env: caller's
+ * @arg: struct exo_mem_harvest
+ *
+ * Context: sleeps.
+ * Return: 0; -EINVAL; -ENOENT; -EACCES: not mapped here; -EFAULT; -EINTR; -ENOMEM.
+ */
+int exo_mem_harvest_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_harvest *harvest = arg;
+	struct exo_view *view;
+	u16 clear = 0;
+	int ret = -EINVAL;
+	u8 *bits;
+
+	harvest->out_accessed = 0;
+	harvest->out_dirty = 0;
+	if ((harvest->flags & ~(EXO_HARVEST_CLEAR_ACCESSED | EXO_HARVEST_CLEAR_DIRTY)) ||
+	    harvest->reserved)
+		return -EINVAL;
+	if (harvest->flags & EXO_HARVEST_CLEAR_ACCESSED)
+		clear |= EXO_OP_ACCESSED;
+	if (harvest->flags & EXO_HARVEST_CLEAR_DIRTY)
+		clear |= EXO_OP_DIRTY;
+	view = exo_view_get(env, harvest->view);
+	if (!view)
+		return -ENOENT;
+	if (!exo_range_ok(harvest->page, harvest->count, view->pages))
+		goto out;
+	ret = -ENOMEM;
+	bits = kmalloc(CHUNK_PAGES, GFP_KERNEL);
+	if (!bits)
+		goto out;
+	ret = harvest_all(view, harvest, clear, bits);
+	kfree(bits);
+out:
+	exo_view_put(view);
+	return ret;
+}
