@@ -293,51 +293,38 @@ static int batch_once(struct exo_view *view, unsigned int cmd, struct exo_mem_op
 	return ret;
 }
 
-/* How many of these operations the module takes at once: at least one, which it may then refuse. */
+/* How many of these operations the module does at once before it says that the pages are too many. */
 static uint32_t batch_fit(const struct exo_view *view, const struct exo_mem_op *ops, uint32_t count)
 {
-	const struct exo_info *info = &view->env->info;
 	uint64_t pages = 0;
 	uint32_t n;
 
-	for (n = 0; n < count && n < info->out_max_ops; n++) {
+	for (n = 0; n < count; n++) {
 		pages += ops[n].count;
-		if (pages > info->out_max_pages)
+		if (pages > view->env->info.out_max_pages)
 			break;
 	}
-	return n ? n : 1;
-}
-
-static int batch_split(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops,
-		      uint32_t count, uint32_t flags, uint32_t *out_done)
-{
-	uint32_t done = 0, part;
-	int ret = 0;
-
-	while (done < count && !ret) {
-		uint32_t n = batch_fit(view, ops + done, count - done);
-
-		ret = batch_once(view, cmd, ops + done, n, flags, &part);
-		done += part;
-	}
-	*out_done = done;
-	return ret;
+	return n;
 }
 
 /*
- * Pages are not counted first, which would cost as much as a tenth of the whole: a batch that is
- * too large is EINVAL before anything has happened, and is cut up then.
+ * Pages are not counted before, which would cost as much as a tenth of the whole: a batch of too
+ * many stops with EINVAL at the operation that is too much, and goes on there.
  */
 static int batch(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops, uint32_t count,
 		 uint32_t flags, uint32_t *out_done)
 {
-	uint32_t done = 0;
-	int ret = -EINVAL;
+	uint32_t max = view->env->info.out_max_ops;
+	uint32_t done = 0, part, n;
+	int ret;
 
-	if (count <= view->env->info.out_max_ops)
-		ret = batch_once(view, cmd, ops, count, flags, &done);
-	if (ret == -EINVAL && !done && batch_fit(view, ops, count) < count)
-		ret = batch_split(view, cmd, ops, count, flags, &done);
+	do {
+		n = count - done < max ? count - done : max;
+		ret = batch_once(view, cmd, ops + done, n, flags, &part);
+		if (ret == -EINVAL && part && part == batch_fit(view, ops + done, n))
+			ret = 0;
+		done += part;
+	} while (!ret && done < count);
 	if (out_done)
 		*out_done = done;
 	return ret;

@@ -230,12 +230,19 @@ static void test_view_lazy(void)
 	uint32_t i;
 
 	CHECK(exo_window_map_frames(env, frames, 8, PROT_READ | PROT_WRITE, &window) == 0);
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < 8; i++) {
+		*(uint64_t *)exo_window_addr(window, frames[i]) = i;
 		exo_lazy_stamp(exo_window_addr(window, frames[i]), 8, i % 4);
+	}
 	for (i = 0; i < 8; i++) {
 		CHECK(exo_view_rebind1(view, i % 4, frames[i], EXO_RIGHT_READ) == 0);
 		CHECK(exo_view_lazy_pin(view, i % 4, 8) == 0);
+		CHECK(*word(view, i % 4) == i);
+		if (i < 4)
+			exo_lazy_stamp(exo_window_addr(window, frames[i]), 8, UINT32_MAX);
 	}
+	/* the frame that page 2 had says so no more: a stale translation shows that */
+	exo_lazy_stamp(exo_window_addr(window, frames[6]), 8, UINT32_MAX);
 	/* what says that it is page 3 is not page 2, however often the TLB is flushed */
 	CHECK(exo_view_rebind1(view, 2, frames[3], EXO_RIGHT_READ) == 0);
 	CHECK(exo_view_lazy_pin(view, 2, 8) == -ESTALE);

@@ -121,9 +121,9 @@ int exo_view_stlb_clear(struct exo_view *view, uint32_t page);
 
 /*
  * In a lazy view a page may for a time show the frame that was bound there before. A page that says
- * who it is, in 8 bytes at a fixed offset, lets every reader see that at once. The protocol:
- *   fill the frame (through a window) with its contents and exo_lazy_stamp() the page number in it,
- *   rebind; readers exo_view_lazy_pin() before they use the page.
+ * who it is, in 8 bytes at a fixed offset, lets every reader see that at once. The protocol: the old
+ * frame is stamped anew (what it will hold, or -1), the new one is filled through a window, stamped
+ * with the page's number and bound; readers exo_view_lazy_pin() before they use the page.
  */
 static inline void exo_lazy_stamp(void *frame_addr, size_t offset, uint32_t page)
 {
