@@ -345,14 +345,9 @@ EXPORT int exo_env_dispatch(struct exo_env *env, int timeout_ms)
 
 static void *service_main(void *arg)
 {
-	struct exo_env *env = arg;
-	struct service *service;
+	struct service *service = arg;
+	struct exo_env *env = service->env;
 	int fds[3];
-
-	/* Set by exo_env_service_start(), which holds the lock until it is. */
-	pthread_mutex_lock(&env->lock);
-	service = env->service;
-	pthread_mutex_unlock(&env->lock);
 
 	fds[0] = service->stop_fd;
 	fds[1] = env->fd;
@@ -378,6 +373,7 @@ static int service_start_locked(struct exo_env *env)
 	service = lib_zalloc(sizeof(*service));
 	if (!service)
 		return -ENOMEM;
+	service->env = env;
 	service->stop_fd = sys_eventfd();
 	if (service->stop_fd < 0) {
 		ret = service->stop_fd;
@@ -388,7 +384,7 @@ static int service_start_locked(struct exo_env *env)
 	pthread_mutex_unlock(&env->event_lock);
 	if (ret)
 		goto err_close;
-	ret = sys_thread_start(&service->thread, service_main, env);
+	ret = sys_thread_start(&service->thread, service_main, service);
 	if (ret)
 		goto err_close;
 	env->service = service;

@@ -46,6 +46,7 @@ struct monitor {
 };
 
 struct service {
+	struct exo_env *env;
 	pthread_t thread;
 	int stop_fd;		/* an eventfd, readable when the thread is to end */
 };
