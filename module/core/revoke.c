@@ -152,9 +152,11 @@ u32 exo_revocable(u32 held, u32 wanted, u32 uid_held, u32 uid_wanted, u32 uid_mi
  */
 u32 exo_revoke_share(u32 frames, u32 mine, u64 all)
 {
-	if (!mine || !frames)
+	u64 product = (u64)frames * mine;
+
+	if (!product)
 		return 0;
 	if (frames >= all)
 		return mine;
-	return ((u64)frames * mine + all - 1) / all;
+	return product / all + !!(product % all);
 }
