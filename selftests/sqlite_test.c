@@ -17,7 +17,7 @@
 #include "harness.h"
 #include "lib.h"
 
-const uint32_t test_pool_frames = 8192;
+uint32_t test_pool_frames = 8192;
 
 #define DIGEST_START 0xcbf29ce484222325ULL
 #define GUARANTEED 512
@@ -631,6 +631,8 @@ TEST(close__nothing_held)
 	install(0);
 	db = db_open(path);
 	fill(db, 1000);
+	/* What the transaction had in ordinary memory moves at its next use. */
+	sql(db, NULL, "SELECT sum(length(b)) FROM t");
 	ASSERT_GT(stats_now().held, 100);
 	sqlite3_close(db);
 	ASSERT_EQ(stats_now().held, 0);
@@ -652,7 +654,9 @@ TEST(memory__in_heap)
 	install(0);
 	db = db_open(":memory:");
 	fill(db, 1000);
-	ASSERT_EQ(stats_now().held, 0);
+	/* A query's own temporary tables may have some. */
+	ASSERT_LT(stats_now().held, 100);
+	ASSERT_EQ(stats_now().pinned, 0);
 	ASSERT_GT(stats_now().in_heap, 100);
 	check_integrity(db);
 	sqlite3_close(db);
