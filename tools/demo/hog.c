@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hog FRAMES RESERVE_MB: takes memory from Linux until exo has asked its environments for so many more
- * frames, or until only the reserve is left available. Then lets it go. For root, who sees everybody.
+ * hog FRAMES: takes memory from Linux until exo has asked its environments for so many more frames. Then
+ * lets it go. The less is left the slower it goes: it is pressure that counts, and there must be time to
+ * answer. For root, who sees everybody.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <exo/libexo.h>
 
 #define STEP (4UL << 20)
+#define SMALL_STEP (256UL << 10)
+#define LITTLE_MB 48	/* from here on in small steps */
 #define ROWS 256
 
 static uint64_t asked(struct exo_env *env)
@@ -61,18 +64,17 @@ static void volunteer(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long reserve, eaten = 0;
+	unsigned long step, eaten = 0;
 	uint64_t before, wanted, now;
 	struct exo_env *env;
 	char *memory;
 	int ret;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: hog FRAMES RESERVE_MB\n");
+	if (argc != 2) {
+		fprintf(stderr, "usage: hog FRAMES\n");
 		return 2;
 	}
 	wanted = strtoull(argv[1], NULL, 10);
-	reserve = strtoul(argv[2], NULL, 10);
 	volunteer();
 	ret = exo_env_open(&env, NULL);
 	if (ret < 0) {
@@ -80,16 +82,16 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	now = before = asked(env);
-	while (now - before < wanted && available_mb() > reserve) {
-		memory = mmap(NULL, STEP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	while (now - before < wanted) {
+		step = available_mb() > LITTLE_MB ? STEP : SMALL_STEP;
+		memory = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (memory == MAP_FAILED)
 			break;
-		memset(memory, 1, STEP);
-		eaten += STEP;
-		/* Time for an answer: it is pressure that counts, not speed. */
+		memset(memory, 1, step);
+		eaten += step;
 		now = asked(env);
-		if (now > before || available_mb() < 2 * reserve)
-			pause_ms(20);
+		if (step == SMALL_STEP)
+			pause_ms(now > before ? 20 : 2);
 	}
 	printf("%lu %" PRIu64 "\n", eaten >> 20, now - before);
 	fflush(stdout);

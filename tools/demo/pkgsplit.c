@@ -89,6 +89,13 @@ static void write_depends(struct output *out, unsigned long id, const char *text
 	}
 }
 
+static const char *value_or_default(char *const *values, int i)
+{
+	if (values[i])
+		return values[i];
+	return i == INSTALLED || i == SIZE ? "0" : "";
+}
+
 static void write_stanza(struct output *out, char *const *values)
 {
 	unsigned long id;
@@ -101,7 +108,7 @@ static void write_stanza(struct output *out, char *const *values)
 	id = ++out->packages;
 	fprintf(out->package, "%lu", id);
 	for (i = NAME; i <= DESCRIPTION; i++)
-		fprintf(out->package, "%c%s", FIELD, values[i] ? values[i] : "");
+		fprintf(out->package, "%c%s", FIELD, value_or_default(values, i));
 	fputc(ROW, out->package);
 	write_depends(out, id, values[PRE]);
 	write_depends(out, id, values[DEPENDS]);
