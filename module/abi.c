@@ -20,7 +20,8 @@
 /* A struct that dev.c copies; its first two members are size and flags. */
 #define ABI_OP(type, bytes, members) \
 	static_assert(ABI_OK(type, bytes, M(type, size) + M(type, flags) + (members)) && \
-		      offsetof(struct type, size) == 0 && (bytes) <= EXO_OP_MAX_SIZE)
+		      offsetof(struct type, size) == 0 && (bytes) <= EXO_OP_MAX_SIZE && \
+		      (bytes) % sizeof(u64) == 0)
 
 ABI_OP(exo_info, 64, M(exo_info, out_features) + M(exo_info, out_frames) +
 	M(exo_info, out_colours) + M(exo_info, out_nodes) + M(exo_info, out_max_ops) +

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The operation table: one row a command, for ioctl and uring_cmd alike. dev.c copies the struct in
- * once, checks its size against the row, calls the handler, and copies the struct back (also when
- * the handler fails: out_done counts). Handlers never touch the caller's copy.
+ * once, checks its size against the row, calls the handler, and copies the struct back, unless the
+ * row says that nothing is written (also when the handler fails: out_done counts). Handlers never
+ * touch the caller's copy.
  */
 #ifndef EXO_DEV_H
 #define EXO_DEV_H
@@ -17,6 +18,7 @@ struct exo_env;
 
 #define EXO_OP_ADMIN (1U << 0)	/* needs CAP_SYS_ADMIN in the initial namespace, else EPERM */
 #define EXO_OP_THREAD (1U << 1)	/* needs the caller's registers or identity */
+#define EXO_OP_IN (1U << 2)	/* nothing of the struct is written: it isn't copied back */
 
 /* Largest argument struct of any command; dev.c keeps it on the stack. */
 #define EXO_OP_MAX_SIZE 160
@@ -25,7 +27,7 @@ struct exo_env;
  * struct exo_op - one command
  * @nr: enum exo_nr
  * @size: what this module knows of the struct
- * @flags: EXO_OP_ADMIN, EXO_OP_THREAD: EOPNOTSUPP through uring_cmd
+ * @flags: EXO_OP_*; ADMIN and THREAD are EOPNOTSUPP through uring_cmd
  * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked
  */
 struct exo_op {

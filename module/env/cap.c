@@ -22,10 +22,12 @@ static const struct exo_cap_ops *kinds[KINDS];
 
 static u64 mac_of(const struct exo_cap *cap)
 {
-	u64 words[EXO_CAP_WORDS];
+	return siphash_3u64(exo_cap_word(cap), cap->object, cap->generation, &key);
+}
 
-	exo_cap_words(cap, words);
-	return siphash_3u64(words[0], words[1], words[2], &key);
+static bool is_authentic(const struct exo_cap *cap, u16 kind)
+{
+	return exo_cap_mac_equal(mac_of(cap), cap->mac) && exo_cap_form_ok(cap, kind);
 }
 
 static const struct exo_cap_ops *kind_ops(u32 kind)
@@ -68,7 +70,7 @@ void exo_cap_seal(struct exo_cap *cap)
 }
 
 /* A wrong capability was shown: count it, and let a guesser wait. Sleeps. */
-static void count_failure(struct exo_env *env)
+static noinline int refuse(struct exo_env *env)
 {
 	struct exo_user *user = env->user;
 	unsigned long now = jiffies;
@@ -87,6 +89,7 @@ static void count_failure(struct exo_env *env)
 	delay = exo_cap_delay_ms(failures);
 	if (delay)
 		schedule_timeout_killable(msecs_to_jiffies(delay));
+	return -EACCES;
 }
 
 /**
@@ -104,28 +107,18 @@ static void count_failure(struct exo_env *env)
  */
 int exo_cap_authentic(struct exo_env *env, const struct exo_cap *cap, u16 kind)
 {
-	if (likely(exo_cap_mac_equal(mac_of(cap), cap->mac) && exo_cap_form_ok(cap, kind)))
-		return 0;
-	count_failure(env);
-	return -EACCES;
+	return is_authentic(cap, kind) ? 0 : refuse(env);
 }
 
-/* Authentic, fresh, and good for @rights? On success *@ops is the kind's. Sleeps. */
-static int cap_check(struct exo_env *env, const struct exo_cap *cap, u32 rights,
-		     const struct exo_cap_ops **ops)
+/* Authentic, fresh, and good for @rights? Sleeps. */
+static int cap_check(struct exo_env *env, const struct exo_cap *cap, u32 rights)
 {
-	u64 generation;
-	int ret;
+	const struct exo_cap_ops *ops;
 
-	ret = exo_cap_authentic(env, cap, 0);
-	if (ret)
-		return ret;
-	*ops = kind_ops(cap->kind);
-	if (!*ops)
-		return -EACCES;
-	if ((*ops)->generation(cap->object, &generation))
-		return -ESTALE;
-	return exo_cap_allows(cap, generation, rights);
+	if (unlikely(!is_authentic(cap, 0)))
+		return refuse(env);
+	ops = kind_ops(cap->kind);
+	return ops ? exo_cap_allows(cap, ops->generation(cap->object), rights) : -EACCES;
 }
 
 static int cap_create_op(struct exo_env *env, void *arg)
@@ -152,13 +145,12 @@ static int cap_create_op(struct exo_env *env, void *arg)
 static int cap_derive_op(struct exo_env *env, void *arg)
 {
 	struct exo_cap_derive *cmd = arg;
-	const struct exo_cap_ops *ops;
 	struct exo_cap cap;
 	int ret;
 
 	if (cmd->flags || cmd->reserved)
 		return -EINVAL;
-	ret = cap_check(env, &cmd->cap, 0, &ops);
+	ret = cap_check(env, &cmd->cap, 0);
 	if (ret)
 		return ret;
 	ret = exo_cap_weaken(&cmd->cap, cmd->rights, &cap);
@@ -189,18 +181,20 @@ static int cap_revoke_op(struct exo_env *env, void *arg)
 
 	if (cmd->object)
 		return -EINVAL;
-	ret = cap_check(env, &cmd->cap, EXO_RIGHT_REVOKE, &ops);
-	return ret ?: ops->revoke(NULL, cmd->cap.object, cmd->cap.generation);
+	ret = cap_check(env, &cmd->cap, EXO_RIGHT_REVOKE);
+	if (ret)
+		return ret;
+	ops = kind_ops(cmd->cap.kind);
+	return ops->revoke(NULL, cmd->cap.object, cmd->cap.generation);
 }
 
 static int cap_check_op(struct exo_env *env, void *arg)
 {
 	const struct exo_cap_check *cmd = arg;
-	const struct exo_cap_ops *ops;
 
 	if (cmd->flags || cmd->reserved || (cmd->rights & ~EXO_RIGHTS_ALL))
 		return -EINVAL;
-	return cap_check(env, &cmd->cap, cmd->rights, &ops);
+	return cap_check(env, &cmd->cap, cmd->rights);
 }
 
 static int cap_init(void)
@@ -212,8 +206,8 @@ static int cap_init(void)
 static const struct exo_op cap_ops[] = {
 	EXO_OP(CAP_CREATE, struct exo_cap_create, 0, cap_create_op),
 	EXO_OP(CAP_DERIVE, struct exo_cap_derive, 0, cap_derive_op),
-	EXO_OP(CAP_REVOKE, struct exo_cap_revoke, 0, cap_revoke_op),
-	EXO_OP(CAP_CHECK, struct exo_cap_check, 0, cap_check_op),
+	EXO_OP(CAP_REVOKE, struct exo_cap_revoke, EXO_OP_IN, cap_revoke_op),
+	EXO_OP(CAP_CHECK, struct exo_cap_check, EXO_OP_IN, cap_check_op),
 };
 
 const struct exo_noun exo_cap_noun = {

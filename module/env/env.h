@@ -176,12 +176,12 @@ int exo_cap_authentic(struct exo_env *env, const struct exo_cap *cap, u16 kind);
 
 /**
  * struct exo_cap_ops - what a kind of object tells env/cap.c
- * @generation: the object's generation now, if it exists: 0 or -ENOENT
- * @owned: the same, if @env owns it: 0 or -EACCES
+ * @generation: the object's generation now, 0 if there is no such object
+ * @owned: 0 and the generation if @env owns it, else -EACCES
  * @revoke: give it a new generation and break every binding outside its owner; sleeps
  */
 struct exo_cap_ops {
-	int (*generation)(u64 object, u64 *generation);
+	u64 (*generation)(u64 object);
 	int (*owned)(struct exo_env *env, u64 object, u64 *generation);
 	int (*revoke)(struct exo_env *env_or_null, u64 object, u64 generation);
 };

@@ -133,7 +133,7 @@ static const struct exo_op env_ops[] = {
 	EXO_OP(ENV_STATUS, struct exo_env_status, 0, env_status_op),
 	EXO_OP(ENV_LIST, struct exo_env_list, 0, env_list_op),
 	EXO_OP(QUOTA_GET, struct exo_quota, 0, exo_quota_get_op),
-	EXO_OP(QUOTA_SET, struct exo_quota, EXO_OP_ADMIN, exo_quota_set_op),
+	EXO_OP(QUOTA_SET, struct exo_quota, EXO_OP_ADMIN | EXO_OP_IN, exo_quota_set_op),
 };
 
 const struct exo_noun exo_env_noun = {

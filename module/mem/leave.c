@@ -44,7 +44,7 @@ void exo_frame_give_up_locked(struct exo_mem_env *mem, struct exo_frame *frame)
 
 	lockdep_assert_held(&mem->leave_lock);
 	lockdep_assert_held(&mem->frames_lock);
-	frame->generation = exo_cap_next_generation();
+	WRITE_ONCE(frame->generation, exo_cap_next_generation());
 	for (i = 0; i < span; i++)
 		frame[i].phase = EXO_PHASE_LEAVING;
 	list_del_init(&frame->held);
@@ -260,7 +260,7 @@ int exo_mem_free_op(struct exo_env *env, void *arg)
 	int ret = 0;
 
 	cmd->out_done = 0;
-	if (cmd->flags)
+	if (cmd->flags || !cmd->count)
 		return -EINVAL;
 	while (!ret && cmd->out_done < cmd->count) {
 		n = min_t(u32, cmd->count - cmd->out_done, EXO_FRAME_BATCH);

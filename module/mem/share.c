@@ -55,19 +55,15 @@ static struct exo_frame *object_lock(u64 object, struct exo_env **owner)
 	return NULL;
 }
 
-static int frame_generation(u64 object, u64 *generation)
+/*
+ * Without a lock: capabilities are made while the frame is TAKEN and name its first entry; LEAVING
+ * begins with a new generation, and so does every entry. None that was given out ever comes back.
+ */
+static u64 frame_generation(u64 object)
 {
-	struct exo_frame *frame;
-	struct exo_env *owner;
+	struct exo_frame *frame = object < exo_nr_frames ? exo_frame(object) : NULL;
 
-	rcu_read_lock();
-	frame = object_lock(object, &owner);
-	if (frame) {
-		*generation = frame->generation;
-		exo_frame_unlock(owner);
-	}
-	rcu_read_unlock();
-	return frame ? 0 : -ENOENT;
+	return frame ? READ_ONCE(frame->generation) : 0;
 }
 
 static int frame_owned(struct exo_env *env, u64 object, u64 *generation)
@@ -116,7 +112,7 @@ static int renew(struct exo_mem_env *mem, struct exo_frame *frame, u64 generatio
 	spin_lock(&mem->frames_lock);
 	if (frame->owner == mem->env && frame->phase == EXO_PHASE_TAKEN &&
 	    frame->generation == generation) {
-		frame->generation = exo_cap_next_generation();
+		WRITE_ONCE(frame->generation, exo_cap_next_generation());
 		ret = 0;
 	}
 	spin_unlock(&mem->frames_lock);
@@ -316,7 +312,7 @@ int exo_mem_drop_op(struct exo_env *env, void *arg)
 	u32 nr;
 
 	cmd->out_done = 0;
-	if (cmd->flags)
+	if (cmd->flags || !cmd->count)
 		return -EINVAL;
 	for (; cmd->out_done < cmd->count; cmd->out_done++) {
 		if (get_user(nr, user + cmd->out_done))
