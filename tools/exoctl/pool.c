@@ -156,6 +156,15 @@ static int grow_failed(int ret, uint32_t done)
 	return exoctl_fail_errno(ret, "can't grow the pool");
 }
 
+static int shrink_failed(int ret)
+{
+	if (ret == -EDQUOT)
+		return exoctl_fail("the pool can't shrink below twice what is guaranteed to users with "
+				   "environments, this command's own included: lower that first (exoctl "
+				   "quota; exoctl quota set USER --min=0), or end their programs");
+	return exoctl_fail_errno(ret, "can't shrink the pool");
+}
+
 static int move(struct exo_env *env, const struct request *req)
 {
 	const struct exo_table *table;
@@ -175,8 +184,7 @@ static int move(struct exo_env *env, const struct request *req)
 	if (err >= 0 || done)
 		print_moved(req, table, done);
 	if (err < 0) {
-		ret = req->verb == GROW ? grow_failed(err, done) :
-					  exoctl_fail_errno(err, "can't shrink the pool");
+		ret = req->verb == GROW ? grow_failed(err, done) : shrink_failed(err);
 		return done ? EXOCTL_PARTLY : ret;
 	}
 	if (done >= req->frames)
