@@ -296,7 +296,7 @@ static int resync(struct exo_env *env)
 		env->resync = false;
 	pthread_mutex_unlock(&env->event_lock);
 	if (wanted)
-		tell_revoke(env, EXO_WHY_PRESSURE);
+		tell_revoke(env, 0);
 	return wanted;
 }
 

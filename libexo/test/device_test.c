@@ -548,6 +548,8 @@ static void test_revocation(void)
 	CHECK(exo_mem_alloc_any(other, cache.frames, 64) == 0);
 	cache.count = 64;
 	CHECK(exo_env_on_revoke(other, give_back, &cache) == 0);
+	/* nothing is wanted yet */
+	CHECK(exo_env_dispatch(other, 0) == 0 && !cache.asked);
 	CHECK(exo_env_service_start(other) == 0);
 	CHECK(exo_env_service_start(other) == -EBUSY);
 	CHECK(exo_mem_revoke(env, exo_env_info(other)->out_env, 16, 20000, &asked) == 0 && asked == 16);

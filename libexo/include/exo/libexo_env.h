@@ -46,7 +46,7 @@ uint64_t exo_env_event_lost(struct exo_env *env);
  * struct exo_revoke - frames are wanted back
  * @env: from this environment
  * @wanted: how many frames in total must be given back now
- * @why: EXO_WHY_*
+ * @why: EXO_WHY_*; 0 if the event was lost, or older than the handler
  * @deadline_ns: then they are taken (CLOCK_MONOTONIC)
  */
 struct exo_revoke {
