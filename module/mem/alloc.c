@@ -120,7 +120,7 @@ static void disown(struct exo_mem_env *mem, const u32 *frames, u32 n)
 	}
 	spin_unlock(&mem->frames_lock);
 	exo_frames_unmap(leaving, left, NULL, NULL, NULL);
-	exo_frames_leave(mem, leaving, left);
+	exo_held_drop(mem, exo_frames_leave(mem, leaving, left));
 	mutex_unlock(&mem->leave_lock);
 }
 
@@ -243,17 +243,16 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 	bool fault = false;
 	int ret;
 
-	if (!count)
-		return 0;
 	ret = exo_user_charge_frames(mem->env->user, count);
 	if (ret)
 		return ret;
-	ret = exo_spares_add(mem, count);
-	if (ret)
-		goto err_uncharge;
 	ret = take_run(req, count, &first);
 	if (ret)
-		goto err_spares;
+		goto err_uncharge;
+	/* After the run: how many there are bounds the room that is set aside. */
+	ret = exo_spares_add(mem, count);
+	if (ret)
+		goto err_put;
 
 	for (at = 0; at < count; at += n) {
 		n = min_t(u32, count - at, EXO_FRAME_BATCH);
@@ -275,8 +274,11 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 	}
 	return -EFAULT;
 
-err_spares:
-	exo_spares_drop(mem, count);
+err_put:
+	for (at = 0; at < count; at++) {
+		n = first + at;
+		exo_pool_settle(&n, 1);
+	}
 err_uncharge:
 	exo_user_uncharge_frames(mem->env->user, count);
 	return ret;
@@ -285,7 +287,10 @@ err_uncharge:
 static int alloc_check(const struct exo_mem_alloc *cmd)
 {
 	u32 how = cmd->flags & EXO_ALLOC_HOW_MASK;
+	u32 span = how == EXO_ALLOC_HUGE ? EXO_BLOCK_FRAMES : 1;
 
+	if (!cmd->count || cmd->count > EXO_BATCH_MAX_PAGES / span)
+		return -EINVAL;
 	if (cmd->flags & ~(EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE) || how > EXO_ALLOC_HUGE)
 		return -EINVAL;
 	if (how == EXO_ALLOC_COLOUR ? cmd->colour >= exo_pool_colours() : cmd->colour)

@@ -48,7 +48,6 @@ void exo_frame_give_up_locked(struct exo_mem_env *mem, struct exo_frame *frame)
 	for (i = 0; i < span; i++)
 		frame[i].phase = EXO_PHASE_LEAVING;
 	list_del_init(&frame->held);
-	WRITE_ONCE(mem->nr_held, mem->nr_held - span);
 	exo_revoke_held(mem, -(int)span);
 }
 
@@ -134,8 +133,9 @@ static void quarantine_locked(struct exo_mem_env *mem, struct exo_frame *frame)
  * @n: how many, at most EXO_FRAME_BATCH
  *
  * Context: sleeps; leave_lock is held, nothing else.
+ * Return: how many frames these are, in 4 KiB; for exo_held_drop(), when all else says that they are gone.
  */
-void exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
+u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
 {
 	u32 i, out = 0, total = 0, freed = 0, settled[EXO_FRAME_BATCH];
 
@@ -158,6 +158,21 @@ void exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
 	exo_spares_drop(mem, total);
 	exo_pool_settle(settled, out);
 	exo_user_uncharge_frames(mem->env->user, freed);
+	return total;
+}
+
+/**
+ * exo_held_drop() - an environment holds fewer frames
+ * @mem: environment
+ * @n: how many fewer
+ *
+ * Context: any but interrupts; takes frames_lock.
+ */
+void exo_held_drop(struct exo_mem_env *mem, u32 n)
+{
+	spin_lock(&mem->frames_lock);
+	WRITE_ONCE(mem->nr_held, mem->nr_held - n);
+	spin_unlock(&mem->frames_lock);
 }
 
 /* QUARANTINED -> FREE. The frame is in no list any more; the environment may be dead. */
@@ -238,7 +253,7 @@ static int free_step(struct exo_mem_env *mem, const u32 *frames, u32 n, u32 *don
 	spin_unlock(&mem->frames_lock);
 	exo_revoke_given(mem, total);
 	exo_frames_unmap(frames, i, NULL, NULL, NULL);
-	exo_frames_leave(mem, frames, i);
+	exo_held_drop(mem, exo_frames_leave(mem, frames, i));
 	mutex_unlock(&mem->leave_lock);
 	*done += i;
 	return ret;
@@ -260,7 +275,7 @@ int exo_mem_free_op(struct exo_env *env, void *arg)
 	int ret = 0;
 
 	cmd->out_done = 0;
-	if (cmd->flags || !cmd->count)
+	if (cmd->flags || !cmd->count || cmd->count > EXO_BATCH_MAX_PAGES)
 		return -EINVAL;
 	while (!ret && cmd->out_done < cmd->count) {
 		n = min_t(u32, cmd->count - cmd->out_done, EXO_FRAME_BATCH);

@@ -172,7 +172,7 @@ void exo_frames_env_exit(struct exo_env *env)
 	exo_revoke_env_exit(mem);
 	while ((n = give_up_some(mem, frames))) {
 		exo_frames_unmap(frames, n, NULL, NULL, NULL);
-		exo_frames_leave(mem, frames, n);
+		exo_held_drop(mem, exo_frames_leave(mem, frames, n));
 		cond_resched();
 	}
 	mutex_unlock(&mem->leave_lock);
@@ -274,8 +274,8 @@ int exo_mem_query_op(struct exo_env *env, void *arg)
 	u32 i, n;
 
 	cmd->out_done = 0;
-	if (cmd->flags || cmd->reserved || cmd->frame > exo_nr_frames ||
-	    cmd->count > exo_nr_frames - cmd->frame)
+	if (cmd->flags || cmd->reserved || cmd->count > EXO_BATCH_MAX_PAGES ||
+	    cmd->frame > exo_nr_frames || cmd->count > exo_nr_frames - cmd->frame)
 		return -EINVAL;
 	while (cmd->out_done < cmd->count) {
 		n = min_t(u32, cmd->count - cmd->out_done, QUERY_ROWS);

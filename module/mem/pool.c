@@ -72,7 +72,7 @@ void exo_pool_end(void)
 	u32 small = pool.free[EXO_POOL_SMALL], huge = pool.free[EXO_POOL_HUGE_KIND];
 
 	exo_table_set_counts(pool.present[EXO_POOL_SMALL] + pool.present[EXO_POOL_HUGE_KIND],
-			     small + huge, huge,
+			     small + huge, huge >> EXO_HUGE_ORDER,
 			     target[EXO_POOL_SMALL] + target[EXO_POOL_HUGE_KIND] - owed_shrink);
 	spin_unlock(&pool_lock);
 }
@@ -418,7 +418,7 @@ static int pool_grow(u32 node, u8 order, u32 frames, u32 *done)
 			return -EINTR;
 		ret = grow_step(nid, node, order, frames - *done);
 		if (ret < 0 && ret != -ENOMEM)
-			return ret;
+			return ret == -ENOSPC ? -EOVERFLOW : ret;
 		if (ret > 0)
 			*done += ret;
 		failed = ret == EXO_BLOCK_FRAMES ? 0 : failed + 1;
@@ -631,22 +631,32 @@ static u32 shrinkable(void)
 	return all > keep ? all - keep : 0;
 }
 
+/* Move up to @want idle frames of a kind to Linux for good. Returns how many. */
+static u32 shrink_idle(unsigned int kind, u32 want)
+{
+	u32 step = kind == EXO_POOL_HUGE_KIND ? 1 : EXO_BLOCK_FRAMES;
+	u32 span = EXO_BLOCK_FRAMES / step;
+	u32 n, done = lower_target(kind, round_down(want, span));
+
+	while (want - done >= span && !fatal_signal_pending(current)) {
+		n = exo_pool_give_idle(kind, min((want - done) / span, step), true);
+		if (!n)
+			break;
+		done += n;
+		cond_resched();
+	}
+	return done;
+}
+
+/* Of both kinds, unless only 2 MiB frames are meant. */
 static int pool_shrink(u8 order, u32 frames, u32 *done)
 {
-	unsigned int kind = kind_of_order(order);
 	u32 want = round_down(min(frames, shrinkable()), EXO_BLOCK_FRAMES);
 	u32 asked = 0;
 
-	*done = lower_target(kind, want);
-	while (*done < want && !fatal_signal_pending(current)) {
-		u32 step = min(want - *done, EXO_BLOCK_FRAMES);
-		u32 n = exo_pool_give_idle(kind, max(step >> order, 1U), true);
-
-		if (!n)
-			break;
-		*done += n;
-		cond_resched();
-	}
+	if (!order)
+		*done = shrink_idle(EXO_POOL_SMALL, want);
+	*done += shrink_idle(EXO_POOL_HUGE_KIND, want - *done);
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	if (*done < want)
@@ -663,7 +673,7 @@ static int pool_shrink(u8 order, u32 frames, u32 *done)
  *
  * A shrink has no node: owners choose what they give.
  *
- * Return: 0; -EINVAL; -ENOMEM; -ENOSPC if the table is full, or owners can't be asked for so many;
+ * Return: 0; -EINVAL; -ENOMEM; -EOVERFLOW if the table is full; -ENOSPC if owners can't be asked for so many;
  * -EDQUOT if the guaranteed minima would be more than half of the pool; -EINTR. out_done is how many
  * moved in any case.
  */
@@ -675,7 +685,7 @@ int exo_mem_pool_op(struct exo_env *env, void *arg)
 	u32 frames;
 
 	cmd->out_done = 0;
-	if (cmd->reserved || cmd->frames > MAX_FRAMES)
+	if (cmd->reserved || !cmd->frames || cmd->frames > MAX_FRAMES)
 		return -EINVAL;
 	if (cmd->flags & EXO_POOL_NODE) {
 		if (cmd->node >= MAX_NUMNODES || !node_state(cmd->node, N_MEMORY))

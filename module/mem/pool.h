@@ -57,7 +57,8 @@ void exo_leave_exit(void);
 void exo_frame_give_up_locked(struct exo_mem_env *mem, struct exo_frame *frame);
 void exo_frames_unmap(const u32 *frames, u32 n, struct exo_env *keep, exo_unmapped_fn fn,
 		      void *ctx);
-void exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n);
+u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n);
+void exo_held_drop(struct exo_mem_env *mem, u32 n);
 bool exo_frame_quarantined(u32 nr, const struct exo_user *user);
 
 /* mem/share.c */

@@ -356,6 +356,7 @@ static void take_due(struct exo_env *env)
 			mem->taken += n;
 			spin_unlock(&mem->revoke_lock);
 			wanted_changed(mem, -(int)due);
+			exo_held_drop(mem, n);
 			trace_exo_repossess(env->number, n, why & EXO_WHY_PUBLIC);
 			taken += n;
 		} else {

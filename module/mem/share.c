@@ -312,7 +312,7 @@ int exo_mem_drop_op(struct exo_env *env, void *arg)
 	u32 nr;
 
 	cmd->out_done = 0;
-	if (cmd->flags || !cmd->count)
+	if (cmd->flags || !cmd->count || cmd->count > EXO_BATCH_MAX_PAGES)
 		return -EINVAL;
 	for (; cmd->out_done < cmd->count; cmd->out_done++) {
 		if (get_user(nr, user + cmd->out_done))

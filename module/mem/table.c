@@ -109,7 +109,7 @@ void exo_table_block_added(u32 block)
  * exo_table_set_counts() - the sums in the first page
  * @present: frames in the pool
  * @free: of these, free
- * @free_huge: of these, in 2 MiB frames
+ * @free_huge: 2 MiB frames that are free
  * @target: frames that there should be
  *
  * Context: under the pool lock.

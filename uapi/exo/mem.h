@@ -44,6 +44,7 @@ struct exo_frame_entry {
  * @present: frames in the pool now
  * @free: of these, free
  * @target: frames that the admin asked for; fewer are present while Linux needs them
+ * @free_huge: 2 MiB frames that are free
  */
 struct exo_table {
 	__aligned_u64 frames;
