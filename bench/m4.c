@@ -35,7 +35,7 @@ static struct {
 	uint32_t order[PAGES];		/* random order */
 	uint32_t other;			/* appel1: the page that the handler protects */
 	int protect_other;
-	uint32_t traps;
+	volatile uint32_t traps;	/* by the handler, in the middle of a store */
 	uint64_t stamp;
 } m4;
 

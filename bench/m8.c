@@ -24,6 +24,7 @@
 #define FIT_OPS 100000
 #define LARGE_OPS 4096
 #define WARM_OPS 32768
+#define READAHEAD_OPS 1024	/* where a miss reads 32 pages */
 #define BATCH 32
 #define SEED 0xb0f7b0f7ULL
 
@@ -61,7 +62,7 @@ static double measure_warm(struct run *run)
 
 	run->m8.rng.state = SEED;
 	run->handle = run->store->open(&run->m8);
-	run->m8.ops = WARM_OPS;
+	run->m8.ops = ops < WARM_OPS / 8 ? ops : WARM_OPS;
 	run->store->run(run->handle, &run->m8);
 	run->m8.ops = ops;
 	if (run->store->misses) {
@@ -168,10 +169,12 @@ static void does_not_fit(const struct m8 *m8)
 	bench_row("M8b.single.mmap", "the same, one look-up at a time", single, other,
 		  "mmap of the file, MADV_RANDOM", "a fault a miss on both sides");
 	run.m8.random = 0;
+	run.m8.ops = READAHEAD_OPS;
 	other = measure_in_cgroup(&run, (uint64_t)POOL_MIB * MIB);
 	bench_row("M8b.mmap", measure, mine, other, "mmap of the file, default read-ahead", "%s", note);
 
 	run.store = &m8_malloc;
+	run.m8.ops = LARGE_OPS;
 	run.m8.batch = BATCH;
 	other = measure_warm(&run);
 	bench_row("M8b.malloc", measure, mine, other, "malloc'd pages, hash table, same io_uring",

@@ -13,7 +13,7 @@
 
 #include "bench.h"
 
-/* While frames are plenty, a miss reads its 32 neighbours, in both pools. */
+/* Until a pool was full once, a miss reads its 32 neighbours, in both pools. */
 #define M8_READAHEAD 32
 
 /**

@@ -21,6 +21,7 @@
  * @holds: page in a place, NONE if none
  * @used: reference bit of a place
  * @hand: of the clock
+ * @full: it was, once
  */
 struct heap {
 	struct io io;
@@ -36,6 +37,7 @@ struct heap {
 	uint32_t *free;
 	uint32_t nfree;
 	uint32_t hand;
+	int full;
 	uint64_t misses;
 };
 
@@ -85,6 +87,7 @@ static void evict(struct heap *heap, uint32_t want)
 {
 	uint32_t place;
 
+	heap->full = 1;
 	while (heap->nfree < want) {
 		place = heap->hand;
 		heap->hand = place + 1 == heap->frames ? 0 : place + 1;
@@ -129,7 +132,7 @@ static void miss(struct heap *heap, uint32_t page)
 {
 	uint32_t pages[M8_READAHEAD], first, other, n = 0;
 
-	if (heap->nfree < 2 * M8_READAHEAD) {
+	if (heap->full || heap->nfree < M8_READAHEAD) {
 		bench_must(load(heap, &page, 1), "read");
 		return;
 	}

@@ -16,7 +16,7 @@
 static struct exo_env *env;
 static struct exo_view *view;
 static uint32_t frames[PAGES];
-static uint32_t traps, last_trap;
+static volatile uint32_t traps, last_trap;	/* by the handler, in the middle of a store */
 
 static void must(int ret, const char *what)
 {

@@ -17,7 +17,7 @@ static void *frame_memory(struct pool *pool, uint32_t frame)
 /* ---- eviction ---- */
 
 /*
- * One turn of the clock over up to POOL_HARVEST pages: those that were touched since the last time get
+ * One turn of the clock over a stride of pages: those that were touched since the last time get
  * another round, the others are victims.
  */
 static int find_victims(struct pool *pool, struct exo_mem_op *victims, uint32_t *frames,
@@ -26,8 +26,8 @@ static int find_victims(struct pool *pool, struct exo_mem_op *victims, uint32_t 
 	uint32_t i, page = pool->hand, count = pool->pages - page, n = 0;
 	int ret;
 
-	if (count > POOL_HARVEST)
-		count = POOL_HARVEST;
+	if (count > pool->stride)
+		count = pool->stride;
 	ret = exo_view_harvest(pool->view, page, count, EXO_HARVEST_CLEAR_ACCESSED, pool->bits, NULL, NULL);
 	if (ret < 0)
 		return ret;
@@ -69,7 +69,7 @@ static int evict(struct pool *pool, uint32_t want)
 
 	while (pool->nfree < want) {
 		/* After two rounds nothing has its accessed bit but what is in use right now. */
-		if (turns++ > 3 * (pool->pages / POOL_HARVEST + 1))
+		if (turns++ > 3 * (pool->pages / pool->stride + 1))
 			return -ENOSPC;
 		ret = find_victims(pool, victims, frames, &count);
 		if (ret)
@@ -91,12 +91,25 @@ static int evict(struct pool *pool, uint32_t want)
 
 /* ---- misses ---- */
 
+/* Neighbours in the file whose frames are neighbours, too, are one operation. */
+static uint32_t add_op(struct exo_mem_op *ops, uint32_t n, uint32_t page, uint32_t frame)
+{
+	struct exo_mem_op *last = ops + n - 1;
+
+	if (n && last->page + last->count == page && last->frame + last->count == frame) {
+		last->count++;
+		return n;
+	}
+	ops[n] = exo_op(page, 1, frame, RW);
+	return n + 1;
+}
+
 /* Pages that are not in memory, each once. */
 static int load(struct pool *pool, const uint32_t *pages, uint32_t count)
 {
 	struct exo_mem_op ops[IO_BATCH];
 	struct io_page in[IO_BATCH];
-	uint32_t i;
+	uint32_t i, n = 0;
 	int ret;
 
 	if (pool->nfree < count) {
@@ -107,14 +120,14 @@ static int load(struct pool *pool, const uint32_t *pages, uint32_t count)
 	for (i = 0; i < count; i++) {
 		uint32_t frame = pool->free[pool->nfree - 1 - i];
 
-		ops[i] = exo_op(pages[i], 1, frame, RW);
+		n = add_op(ops, n, pages[i], frame);
 		in[i].page = pages[i];
 		in[i].memory = frame_memory(pool, frame);
 	}
 	ret = io_read(&pool->io, in, count);
 	if (ret)
 		return ret;
-	ret = exo_view_bind(pool->view, ops, count, NULL);
+	ret = exo_view_bind(pool->view, ops, n, NULL);
 	if (ret < 0)
 		return ret;
 	pool->nfree -= count;
@@ -122,7 +135,7 @@ static int load(struct pool *pool, const uint32_t *pages, uint32_t count)
 	return 0;
 }
 
-/* While there is room for more, neighbours come along. */
+/* Until the pool was full for the first time, neighbours come along. */
 static int on_fault(struct exo_fault *fault, void *ctx)
 {
 	struct pool *pool = ctx;
@@ -130,7 +143,7 @@ static int on_fault(struct exo_fault *fault, void *ctx)
 
 	if (fault->view != pool->view || fault->page >= pool->used)
 		return -EFAULT;
-	if (pool->nfree < 2 * POOL_READAHEAD)
+	if (pool->evictions || pool->nfree < POOL_READAHEAD)
 		return load(pool, &fault->page, 1);
 	first = fault->page - fault->page % POOL_READAHEAD;
 	for (page = first; page < first + POOL_READAHEAD && page < pool->used; page++)
@@ -224,15 +237,18 @@ int pool_shrink(struct pool *pool, uint32_t count)
 
 /* ---- open and close ---- */
 
+/* Every frame is touched once, so that no read or write has to fault it in. */
 static int map_frames(struct pool *pool)
 {
 	uint32_t i, highest = pool->free[0];
+	char *base;
 	int ret;
 
 	ret = exo_window_map_frames(pool->env, pool->free, pool->frames, PROT_READ | PROT_WRITE,
 				    &pool->window);
 	if (ret)
 		return ret;
+	base = exo_window_base(pool->window);
 	pool->lowest = highest;
 	for (i = 0; i < pool->frames; i++) {
 		if (pool->free[i] < pool->lowest)
@@ -246,9 +262,22 @@ static int map_frames(struct pool *pool)
 		return -ENOMEM;
 	}
 	for (i = 0; i < pool->frames; i++)
-		pool->memory[pool->free[i] - pool->lowest] =
-			(char *)exo_window_base(pool->window) + (size_t)i * IO_PAGE;
+		pool->memory[pool->free[i] - pool->lowest] = base + (size_t)i * IO_PAGE;
+	for (i = 0; i < pool->frames; i++)
+		(void)*(volatile char *)(base + (size_t)i * IO_PAGE);
 	return 0;
+}
+
+/* The stack then gives ascending frames. */
+static void reverse(uint32_t *frames, uint32_t count)
+{
+	uint32_t i, frame;
+
+	for (i = 0; i < count / 2; i++) {
+		frame = frames[i];
+		frames[i] = frames[count - 1 - i];
+		frames[count - 1 - i] = frame;
+	}
 }
 
 static int make_view(struct pool *pool)
@@ -276,6 +305,11 @@ int pool_open(struct pool *pool, struct exo_env *env, const struct pool_opts *op
 	pool->used = opts->used;
 	pool->frames = opts->frames;
 	pool->nfree = opts->frames;
+	pool->stride = opts->pages / 64;
+	if (pool->stride < 64)
+		pool->stride = 64;
+	if (pool->stride > POOL_HARVEST)
+		pool->stride = POOL_HARVEST;
 	pool->free = calloc(opts->frames, sizeof(*pool->free));
 	if (!pool->free)
 		return -ENOMEM;
@@ -288,6 +322,7 @@ int pool_open(struct pool *pool, struct exo_env *env, const struct pool_opts *op
 	ret = map_frames(pool);
 	if (ret)
 		goto err_frames;
+	reverse(pool->free, pool->frames);
 	ret = make_view(pool);
 	if (ret)
 		goto err_window;

@@ -18,8 +18,8 @@
 
 #include "io.h"
 
-#define POOL_HARVEST 512	/* pages whose accessed bits are read at once */
-#define POOL_READAHEAD 32	/* pages read together while frames are plenty */
+#define POOL_HARVEST 512	/* most pages whose accessed bits are read at once */
+#define POOL_READAHEAD 32	/* pages read together until the pool was full once */
 
 /**
  * struct pool - a buffer pool
@@ -37,6 +37,7 @@
  * @lowest: lowest frame number
  * @memory: where frame lowest + i is in the window
  * @hand: of the clock
+ * @stride: pages that the hand passes at once: a small part of the pool
  * @bits: accessed and dirty bits as harvested
  * @misses, @evictions, @writes: counters
  */
@@ -55,6 +56,7 @@ struct pool {
 	uint32_t lowest;
 	char **memory;
 	uint32_t hand;
+	uint32_t stride;
 	uint8_t bits[POOL_HARVEST];
 	uint64_t misses;
 	uint64_t evictions;
