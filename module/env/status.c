@@ -129,7 +129,7 @@ static void env_exit(void)
 
 static const struct exo_op env_ops[] = {
 	EXO_OP(INFO, struct exo_info, 0, info_op),
-	EXO_OP(ENV_EVENTFD, struct exo_env_eventfd, 0, exo_env_eventfd_op),
+	EXO_OP(ENV_EVENTFD, struct exo_env_eventfd, EXO_OP_IN, exo_env_eventfd_op),
 	EXO_OP(ENV_STATUS, struct exo_env_status, 0, env_status_op),
 	EXO_OP(ENV_LIST, struct exo_env_list, 0, env_list_op),
 	EXO_OP(QUOTA_GET, struct exo_quota, 0, exo_quota_get_op),
