@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -29,15 +30,23 @@ static bool env_is_set(const char *name)
 	return value && *value && strcmp(value, "0");
 }
 
+/* In one write: other threads may say something, too, or the process may be about to end. */
 void say(const char *fmt, ...)
 {
+	char text[768] = "exo-sqlite: ";
+	size_t len = strlen(text);
 	va_list ap;
+	int ret;
 
-	fputs("exo-sqlite: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	ret = vsnprintf(text + len, sizeof(text) - len - 1, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (ret < 0)
+		return;
+	len = strlen(text);
+	text[len++] = '\n';
+	if (write(STDERR_FILENO, text, len) < 0)
+		return;
 }
 
 /* What to do about it, once a process. */

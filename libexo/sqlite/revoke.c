@@ -11,7 +11,6 @@
  * the data is lost, and then the process ends here: the file is as after any crash, SQLite repairs it from
  * its journal. It can only happen to a process that does not run for as long as the deadline.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "internal.h"
@@ -98,13 +97,12 @@ void revoke_on_request(const struct exo_revoke *revoke, void *ctx)
 	revoke_give(revoke->wanted);
 }
 
-static void die(uint32_t frames)
+static void die(void)
 {
-	say("%" PRIu32 " frames were taken by force while SQLite had pages in them in use, because this "
-	    "process did not run until the deadline was over; it ends here, before it could work with "
-	    "data that is gone. The database is safe: SQLite rolls the transaction back when it is opened "
-	    "next. A longer deadline helps (exoctl quota set USER --deadline=MS)",
-	    frames);
+	say("frames were taken by force while SQLite had pages in them in use, because this process did "
+	    "not run until the deadline was over. It ends here, before it could work with data that is "
+	    "gone; the database is safe: SQLite rolls back when it is opened next. A longer deadline "
+	    "helps: exoctl quota set USER --deadline=MS");
 	abort();
 }
 
@@ -119,7 +117,7 @@ static bool clear_away_locked(uint32_t view_page, struct seat **out_seat)
 	if (!seat || seat->state == SEAT_EMPTY || seat->state == SEAT_LEAVING || arena_intact(seat))
 		return false;
 	if (seat->pinned)
-		die(1U << seat->order);
+		die();
 	for (cell = 0; cell < CELLS_MAX; cell++)
 		if (seat->cell[cell])
 			cache_drop_locked(seat->cell[cell]);
