@@ -7,7 +7,7 @@
 
 #define STACK_DEFAULT (64 * 1024)
 #define STACK_MAX (1UL << 30)
-/* For the handler itself, beside what the stub keeps there. */
+/* A signal frame must fit, and a handler's own needs. */
 #define STACK_MIN (16 * 1024)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -185,7 +185,7 @@ static int thread_new(struct exo_env *env, exo_fault_fn fn, void *ctx, size_t st
 {
 	struct upcall_thread *thread;
 
-	if (stack > STACK_MAX || stack < STACK_MIN + upcall_vector_bytes)
+	if (stack > STACK_MAX || stack < STACK_MIN)
 		return -EINVAL;
 	thread = lib_zalloc(sizeof(*thread));
 	if (!thread)

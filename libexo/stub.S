@@ -57,8 +57,9 @@ default_mxcsr:
 .endm
 
 /*
- * The header of the xsave area is cleared, for this stack may hold what a signal frame left there;
- * and only after sp is below it. xsavec writes two words of it, xsave a part of one, fxsave none.
+ * Vector registers are saved behind the control page and not on the stack, where a signal frame may
+ * have been before: nothing but this instruction ever writes there, so what xsave leaves alone of
+ * the header, and xrstor wants to be zero, still is.
  */
 .macro UPCALL_ENTRY name, save, restore
 ENTRY \name
@@ -68,11 +69,10 @@ ENTRY \name
 	.cfi_def_cfa rsp, 0
 	.cfi_offset rip, SAVE_IP
 	.cfi_offset rsp, SAVE_SP
-	PUSH	rbp
 	PUSH	rbx
 	PUSH	rax
-	pushq	%rax		/* room for the next stack pointer */
-	.cfi_adjust_cfa_offset 8
+	subq	$16, %rsp
+	.cfi_adjust_cfa_offset 16
 	PUSH	rcx
 	PUSH	rdx
 	PUSH	rsi
@@ -81,16 +81,9 @@ ENTRY \name
 	PUSH	r9
 	PUSH	r10
 	PUSH	r11
-	movq	%rsp, %rbp
-	.cfi_def_cfa_register rbp
 	leaq	PUSHED_BYTES(%rsp), %rbx
-	subq	upcall_vector_bytes(%rip), %rsp
-	xorl	%eax, %eax
-	.irp	word, 0, 1, 2, 3, 4, 5, 6, 7
-	movq	%rax, XSAVE_HEADER + 8 * \word(%rsp)
-	.endr
 	VECTOR_MASK
-	\save	(%rsp)
+	\save	LEVEL_VECTOR(%rbx)
 
 	/* The x87 stack may be in use, the rounding mode be any: not so in a C function. */
 	fninit
@@ -98,13 +91,11 @@ ENTRY \name
 	movq	%rbx, %rdi
 	call	upcall_dispatch
 
-	movq	%rax, PUSHED_BYTES - PUSHED_NEXT_SP(%rbp)
+	movq	%rax, PUSHED_BYTES - PUSHED_NEXT_SP(%rsp)
+	testq	%rax, %rax
 	VECTOR_MASK
-	\restore (%rsp)
-	cmpq	$0, PUSHED_BYTES - PUSHED_NEXT_SP(%rbp)
+	\restore LEVEL_VECTOR(%rbx)
 	je	upcall_resume
-	movq	%rbp, %rsp
-	.cfi_def_cfa_register rsp
 	POP	r11
 	POP	r10
 	POP	r9
@@ -113,10 +104,8 @@ ENTRY \name
 	POP	rsi
 	POP	rdx
 	POP	rcx
-	movq	16(%rsp), %rbx
+	movq	PUSHED_NEXT_SP - PUSHED_RBX(%rsp), %rbx
 	.cfi_restore rbx
-	movq	24(%rsp), %rbp
-	.cfi_restore rbp
 	movq	(%rsp), %rsp
 
 	/* On the interrupted stack: struct return_frame. */
@@ -141,17 +130,17 @@ UPCALL_ENTRY upcall_entry_fxsave, fxsave64, fxrstor64
 
 /*
  * With a user shadow stack, ret works only after a call: the module puts the registers back and
- * clears the busy flag. rbx: save page, rbp: what the stub pushed, vector registers are restored.
+ * clears the busy flag. rbx: save page; below it what the stub pushed. Vector registers are
+ * restored.
  */
 	.type	upcall_resume, @function
 upcall_resume:
 	.cfi_startproc
 	.cfi_signal_frame
-	.cfi_def_cfa rbp, PUSHED_BYTES
+	.cfi_def_cfa rbx, 0
 	.cfi_offset rip, SAVE_IP
 	.cfi_offset rsp, SAVE_SP
-	.cfi_offset rbp, -8
-	.cfi_offset rbx, -16
+	.cfi_offset rbx, -PUSHED_RBX
 	/* struct exo_mem_resume: size, flags, slot, level, regs; then struct exo_resume_regs */
 	subq	$RESUME_BYTES, %rsp
 	movl	$RESUME_REGS, (%rsp)
@@ -169,28 +158,27 @@ upcall_resume:
 	movq	%rax, 8(%rdi)
 	movq	SAVE_FLAGS(%rbx), %rax
 	movq	%rax, 16(%rdi)
-	movq	PUSHED_BYTES - PUSHED_RAX(%rbp), %rax
+	movq	-PUSHED_RAX(%rbx), %rax
 	movq	%rax, 24(%rdi)
-	movq	PUSHED_BYTES - 16(%rbp), %rax
+	movq	-PUSHED_RBX(%rbx), %rax
 	movq	%rax, 32(%rdi)
-	movq	PUSHED_BYTES - 40(%rbp), %rax
+	movq	-PUSHED_RCX(%rbx), %rax
 	movq	%rax, 40(%rdi)
-	movq	PUSHED_BYTES - 48(%rbp), %rax
+	movq	-PUSHED_RDX(%rbx), %rax
 	movq	%rax, 48(%rdi)
-	movq	PUSHED_BYTES - 56(%rbp), %rax
+	movq	-PUSHED_RSI(%rbx), %rax
 	movq	%rax, 56(%rdi)
-	movq	PUSHED_BYTES - 64(%rbp), %rax
+	movq	-PUSHED_RDI(%rbx), %rax
 	movq	%rax, 64(%rdi)
-	movq	PUSHED_BYTES - 8(%rbp), %rax
-	movq	%rax, 72(%rdi)
-	movq	PUSHED_BYTES - 72(%rbp), %rax
+	movq	-PUSHED_R8(%rbx), %rax
 	movq	%rax, 80(%rdi)
-	movq	PUSHED_BYTES - 80(%rbp), %rax
+	movq	-PUSHED_R9(%rbx), %rax
 	movq	%rax, 88(%rdi)
-	movq	PUSHED_BYTES - 88(%rbp), %rax
+	movq	-PUSHED_R10(%rbx), %rax
 	movq	%rax, 96(%rdi)
-	movq	PUSHED_BYTES - 96(%rbp), %rax
+	movq	-PUSHED_R11(%rbx), %rax
 	movq	%rax, 104(%rdi)
+	movq	%rbp, 72(%rdi)
 	movq	%r12, 112(%rdi)
 	movq	%r13, 120(%rdi)
 	movq	%r14, 128(%rdi)

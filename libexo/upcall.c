@@ -17,6 +17,8 @@ _Static_assert(offsetof(struct exo_upcall_save, busy) == SAVE_BUSY, "upcall.h");
 _Static_assert(offsetof(struct upcall_level, fd) + EXO_PAGE_SIZE == LEVEL_FD, "upcall.h");
 _Static_assert(offsetof(struct upcall_level, slot) + EXO_PAGE_SIZE == LEVEL_SLOT, "upcall.h");
 _Static_assert(offsetof(struct upcall_level, level) + EXO_PAGE_SIZE == LEVEL_LEVEL, "upcall.h");
+_Static_assert(sizeof(struct upcall_level) + EXO_PAGE_SIZE <= LEVEL_VECTOR, "upcall.h");
+_Static_assert(LEVEL_VECTOR % 64 == 0 && PUSHED_BYTES % 16 == 0, "upcall.h");
 _Static_assert(sizeof(struct return_frame) == RETURN_BYTES, "upcall.h");
 _Static_assert(sizeof(struct raise_frame) == RETURN_BYTES + RED_ZONE + RAISE_BYTES, "upcall.h");
 _Static_assert(offsetof(struct raise_frame, info) - offsetof(struct raise_frame, pid) == RAISE_INFO,
@@ -32,11 +34,12 @@ _Static_assert(EXO_MEM_RESUME == RESUME_CMD, "upcall.h");
 #define XFEATURE_X87_SSE 3
 #define XFEATURE_SSE (1U << 1)
 #define XFEATURE_PKRU (1U << 9)
-#define FXSAVE_BYTES (XSAVE_HEADER + XSAVE_HEADER_BYTES)
+#define FXSAVE_BYTES 512
+#define XSAVE_HEADER 512
 #define XSAVE_MXCSR 24
 
 /* Read by the stub. Set once, by upcall_detect(), before the first registration. */
-uint64_t upcall_vector_bytes;
+static size_t vector_bytes;
 uint64_t upcall_vector_mask;
 static void (*entry)(void);
 
@@ -77,8 +80,7 @@ void upcall_detect(void)
 		    (eax & CPUID_D_1_EAX_XSAVEC))
 			entry = upcall_entry_xsavec;
 	}
-	/* The stub subtracts this after its pushes: the area must begin at a multiple of 64. */
-	upcall_vector_bytes = ((bytes + PUSHED_BYTES + 63) & ~63UL) - PUSHED_BYTES;
+	vector_bytes = bytes;
 }
 
 void (*upcall_entry(void))(void)
@@ -86,9 +88,15 @@ void (*upcall_entry(void))(void)
 	return entry;
 }
 
+/* Control page and vector registers. */
+static size_t control_bytes(void)
+{
+	return (LEVEL_VECTOR - EXO_PAGE_SIZE + vector_bytes + EXO_PAGE_SIZE - 1) & ~(EXO_PAGE_SIZE - 1);
+}
+
 size_t upcall_stride(const struct upcall_thread *thread)
 {
-	return thread->stack + 3 * EXO_PAGE_SIZE;
+	return EXO_PAGE_SIZE + thread->stack + EXO_PAGE_SIZE + control_bytes();
 }
 
 struct exo_upcall_save *upcall_save(const struct upcall_thread *thread, uint32_t level)
@@ -125,7 +133,7 @@ int upcall_area_map(struct upcall_thread *thread)
 		at = sys_mmap(save - thread->stack, thread->stack, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK, -1, 0);
 		if (!sys_is_err(at))
-			at = sys_mmap(save + EXO_PAGE_SIZE, EXO_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			at = sys_mmap(save + EXO_PAGE_SIZE, control_bytes(), PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		if (sys_is_err(at)) {
 			ret = sys_err(at);
@@ -255,7 +263,7 @@ void *upcall_dispatch(struct exo_upcall_save *save)
 /* The x87 control word and MXCSR belong to the callee's caller: they survive a longjmp(). */
 static void restore_control_words(const struct exo_upcall_save *save)
 {
-	const char *area = (const char *)save - PUSHED_BYTES - upcall_vector_bytes;
+	const char *area = (const char *)save + LEVEL_VECTOR;
 	uint64_t present = XFEATURE_X87_SSE;
 
 	/* What was in its initial state has not been written. */

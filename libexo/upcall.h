@@ -4,7 +4,7 @@
  *
  * A thread with a handler has EXO_UPCALL_LEVELS areas side by side, each of which is
  *
- *	guard page | handler stack, growing down | save page | control page
+ *	guard page | handler stack, growing down | save page | control page, vector registers
  *
  * The module writes the save page and enters the stub with sp at the save page: the stub finds the
  * save page where its stack begins, and the control page behind it.
@@ -22,17 +22,24 @@
 #define LEVEL_FD 4096
 #define LEVEL_SLOT 4100
 #define LEVEL_LEVEL 4104
+#define LEVEL_VECTOR 4160
 
-/* What the stub pushes before the vector registers, from the save page down. */
+/* What the stub pushes, from the save page down. */
 #define PUSHED_BYTES 96
-#define PUSHED_RAX 24
+#define PUSHED_RBX 8
+#define PUSHED_RAX 16
 #define PUSHED_NEXT_SP 32
+#define PUSHED_RCX 40
+#define PUSHED_RDX 48
+#define PUSHED_RSI 56
+#define PUSHED_RDI 64
+#define PUSHED_R8 72
+#define PUSHED_R9 80
+#define PUSHED_R10 88
+#define PUSHED_R11 96
 
 /* The interrupted program's, below its stack pointer. */
 #define RED_ZONE 128
-
-#define XSAVE_HEADER 512
-#define XSAVE_HEADER_BYTES 64
 
 /* struct return_frame: what the stub pops on the interrupted stack to be gone without a trace. */
 #define RETURN_BYTES 32
@@ -98,7 +105,6 @@ void upcall_entry_xsave(void);
 void upcall_entry_fxsave(void);
 void upcall_raise(void);
 
-extern uint64_t upcall_vector_bytes;
 extern uint64_t upcall_vector_mask;
 
 void *upcall_dispatch(struct exo_upcall_save *save);

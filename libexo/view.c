@@ -311,8 +311,8 @@ static uint32_t batch_fit(const struct exo_view *view, const struct exo_mem_op *
  * Pages are not counted before, which would cost as much as a tenth of the whole: a batch of too
  * many stops with EINVAL at the operation that is too much, and goes on there.
  */
-static int batch(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops, uint32_t count,
-		 uint32_t flags, uint32_t *out_done)
+static int batch_many(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops,
+		      uint32_t count, uint32_t flags, uint32_t *out_done)
 {
 	uint32_t max = view->env->info.out_max_ops;
 	uint32_t done = 0, part, n;
@@ -325,6 +325,21 @@ static int batch(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops
 			ret = 0;
 		done += part;
 	} while (!ret && done < count);
+	if (out_done)
+		*out_done = done;
+	return ret;
+}
+
+/* Faults bind one page, and are counted in instructions. */
+static inline int batch(struct exo_view *view, unsigned int cmd, struct exo_mem_op *ops,
+			uint32_t count, uint32_t flags, uint32_t *out_done)
+{
+	uint32_t done;
+	int ret;
+
+	if (__builtin_expect(count != 1, 0))
+		return batch_many(view, cmd, ops, count, flags, out_done);
+	ret = batch_once(view, cmd, ops, 1, flags, &done);
 	if (out_done)
 		*out_done = done;
 	return ret;
