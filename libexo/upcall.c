@@ -91,7 +91,9 @@ void (*upcall_entry(void))(void)
 /* Control page and vector registers. */
 static size_t control_bytes(void)
 {
-	return (LEVEL_VECTOR - EXO_PAGE_SIZE + vector_bytes + EXO_PAGE_SIZE - 1) & ~(EXO_PAGE_SIZE - 1);
+	size_t bytes = LEVEL_VECTOR - EXO_PAGE_SIZE + vector_bytes;
+
+	return (bytes + EXO_PAGE_SIZE - 1) & ~(EXO_PAGE_SIZE - 1);
 }
 
 size_t upcall_stride(const struct upcall_thread *thread)

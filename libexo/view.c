@@ -293,7 +293,7 @@ static int batch_once(struct exo_view *view, unsigned int cmd, struct exo_mem_op
 	return ret;
 }
 
-/* How many of these operations the module does at once before it says that the pages are too many. */
+/* How many of these operations the module does before it says that the pages are too many. */
 static uint32_t batch_fit(const struct exo_view *view, const struct exo_mem_op *ops, uint32_t count)
 {
 	uint64_t pages = 0;
