@@ -189,7 +189,9 @@ TEST(size__long)
 
 		ASSERT_NE(exact, -E2BIG);
 		ASSERT_NE(exact, -ENOTTY);
-		ASSERT_NE(exact, -EFAULT);
+		/* EXO_MEM_RESUME reads the registers that @regs points to, and that is 0 here. */
+		if (c->cmd != EXO_MEM_RESUME)
+			ASSERT_NE(exact, -EFAULT);
 		for (len = c->size + 1; len < c->size + 70; len += 23)
 			ASSERT_EQ_FOR(call_zero(fd, c, len), exact, "%s with size %u", c->name, len);
 		for (at = c->size; at < c->size + 40; at += 13) {
@@ -617,9 +619,14 @@ TEST(uring__fixed_file)
 TEST(uring__iopoll)
 {
 	struct exo_info info = { .size = sizeof(info) };
-	int fd;
+	int fd, ret;
 
 	ring_init(IORING_SETUP_IOPOLL);
 	fd = t_open();
-	ASSERT_EQ(uring(fd, EXO_INFO, &info), -EOPNOTSUPP);
+	ret = uring(fd, EXO_INFO, &info);
+	/* Newer kernels complete it without polling. */
+	if (ret)
+		ASSERT_EQ(ret, -EOPNOTSUPP);
+	else
+		ASSERT_GT(info.out_env, 0);
 }

@@ -321,7 +321,8 @@ TEST(quota__frames)
 		/* As many as fit, or none: but done says it. */
 		ASSERT_EQ(t_alloc(b, 0, more, 60, &done), -EDQUOT);
 		ASSERT_LE(done, 40);
-		ASSERT_EQ(t_alloc(b, 0, more + done, 40 - done, NULL), 0);
+		if (done < 40)
+			ASSERT_EQ(t_alloc(b, 0, more + done, 40 - done, NULL), 0);
 		ASSERT_EQ(t_quota(a, ALICE).out_frames, 100);
 		ASSERT_EQ(t_quota(a, ALICE).out_envs, 2);
 		ASSERT_EQ(t_alloc(a, 0, frames + 60, 1, NULL), -EDQUOT);
