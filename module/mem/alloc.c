@@ -308,7 +308,8 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
  * @env: who gets the frames
  * @arg: struct exo_mem_alloc
  *
- * Return: 0; -EINVAL; -EFAULT; -EDQUOT; -ENOMEM for the room in the log; -ENOSPC if not so many are
+ * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
+ * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if not so many are
  * free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken; -EINTR. out_done
  * frames are the environment's in any case.
  */
@@ -328,6 +329,9 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 	ret = alloc_check(cmd);
 	if (ret)
 		return ret;
+	/* Who never reads the log would make it grow for ever. */
+	if (READ_ONCE(req.mem->nr_log) >= exo_nr_frames)
+		return -EDQUOT;
 
 	switch (req.how) {
 	case EXO_ALLOC_THESE:

@@ -2,6 +2,9 @@
 /*
  * BIND, UNBIND, REBIND, PROTECT: batches of operations on a view, one TLB flush at most.
  *
+ * Operations of one page, on frames of the caller's own that are bound nowhere else, are by far the most. They
+ * have their own way, whose instructions are counted (bench/), and leave everything else to the general one.
+ *
  * Who may write a PTE of a view (INV-VIEW-9)
  * ------------------------------------------
  * We do, straight through learned page tables, with the mmap lock held for reading (so the VMA is
@@ -30,62 +33,18 @@
 #include <linux/uaccess.h>
 
 #include "compat/mm.h"
-#include "mem/view.h"
+#include "compat/pgtable.h"
+#include "mem/batch.h"
 #include "trace.h"
 
 /* Up to so many pages in one run a zap is cheaper for the TLBs than a flush of everything. */
 #define DIRECT_PAGES 8
 
 /* Operations that fit on the stack. */
-#define STACK_OPS 16
+#define STACK_OPS 64
 
-/**
- * struct batch - a batch under way
- * @view: entered
- * @env: its environment
- * @vma: its mapping
- * @seq: number of this batch, in view->seq, once it has taken something away; else 0
- * @bound: change of env->mem->nr_bound
- * @pages: named so far
- * @flags: EXO_OP_* of what the current operation has taken away
- * @report: the caller wants @flags
- * @direct: zap run by run: one small run, or there is a secondary MMU to be told
- * @pending: something was taken away that is not flushed
- * @must_flush: even if the view is lazy
- */
-struct batch {
-	struct exo_view *view;
-	struct exo_env *env;
-	struct vm_area_struct *vma;
-	u64 seq;
-	s64 bound;
-	u32 pages;
-	u16 flags;
-	bool report;
-	bool direct;
-	bool pending;
-	bool must_flush;
-};
-
-typedef int (*op_fn)(struct batch *b, const struct exo_mem_op *op);
-
-static inline pte_t make_pte(struct page *page, bool write)
-{
-	return pte_mkspecial(pte_mkold(pfn_pte(page_to_pfn(page), exo_view_prot[write])));
-}
-
-static inline u16 pte_op_flags(pte_t pte)
-{
-	return (pte_young(pte) ? EXO_OP_ACCESSED : 0) | (pte_dirty(pte) ? EXO_OP_DIRTY : 0);
-}
-
-/* The number of this batch: at the first time it takes something away. */
-static inline u64 batch_seq(struct batch *b)
-{
-	if (!b->seq)
-		b->seq = ++b->view->seq;
-	return b->seq;
-}
+/* After so many operations or pages locks are given back for a moment, and signals are looked at. */
+#define BREATH 512
 
 static void batch_flush(struct batch *b)
 {
@@ -95,29 +54,6 @@ static void batch_flush(struct batch *b)
 }
 
 /* Taking translations away ------------------------------------------------------------------ */
-
-/* Clear PTEs of bound slots. */
-static void take_ptes(struct batch *b, struct exo_region *region, u32 page, const u64 *slots, u32 n)
-{
-	struct mm_struct *mm = b->view->mm;
-	unsigned long addr = exo_view_address(b->view, page);
-	pte_t *pte = region->table + exo_view_pte_index(b->view, page);
-	pte_t old;
-	u64 all = 0;
-	u32 i;
-
-	spin_lock(region->ptl);
-	for (i = 0; i < n; i++, pte++, addr += PAGE_SIZE) {
-		if (!slots[i])
-			continue;
-		old = ptep_get_and_clear(mm, addr, pte);
-		all |= pte_val(old);
-	}
-	spin_unlock(region->ptl);
-	b->flags |= pte_op_flags(__pte(all));
-	if (all)
-		b->pending = true;
-}
 
 /*
  * Make PTEs read only and clean, and collect the bits that they had: what a CPU still writes through its
@@ -139,7 +75,7 @@ static void tame_ptes(struct batch *b, struct exo_region *region, u32 page, u64 
 		if (!slots[i] || !pte_present(*pte))
 			continue;
 		old = ptep_get_and_clear(mm, addr, pte);
-		set_pte_at(mm, addr, pte, pte_mkold(pte_mkclean(pte_wrprotect(old))));
+		exo_set_pte(mm, addr, pte, pte_mkold(pte_mkclean(pte_wrprotect(old))));
 		flags = pte_op_flags(old);
 		b->flags |= flags;
 		if (keep)
@@ -148,38 +84,76 @@ static void tame_ptes(struct batch *b, struct exo_region *region, u32 page, u64 
 	spin_unlock(region->ptl);
 }
 
-/*
- * Zap pages of one segment: PTEs, TLBs, secondary MMUs. With @keep they stay bound, and their slots
- * keep the accessed and dirty bits.
+/**
+ * batch_zap() - zap pages of one segment: PTEs, TLBs, secondary MMUs
+ * @b: the batch
+ * @region: of the segment; one entry does not map it
+ * @page: first page
+ * @slots: of the segment
+ * @n: length
+ * @keep: they stay bound, and their slots keep the accessed and dirty bits
  */
-static void zap_pages(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n,
-		      bool keep)
+void batch_zap(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n, bool keep)
 {
 	if (region->table && (b->report || keep))
 		tame_ptes(b, region, page, slots, n, keep);
-	zap_special_vma_range(b->vma, exo_view_address(b->view, page),
+	zap_special_vma_range(b->view->vma, exo_view_address(b->view, page),
 			      (unsigned long)n << PAGE_SHIFT);
 }
 
-/*
- * Take the translations of a segment away. It has no page table that we know of when nothing was
- * touched there, when one entry maps it, or after a failed mremap(): then a zap is always right.
- */
-static void take_away(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n)
+/* Clear the PTEs of bound slots; the flush comes later. */
+static void take_ptes(struct batch *b, struct exo_region *region, u32 page, const u64 *slots, u32 n)
 {
+	struct mm_struct *mm = b->view->mm;
+	unsigned long addr = exo_view_address(b->view, page);
+	pte_t *pte = region->table + exo_view_pte_index(b->view, page);
+	u64 all = 0;
+	u32 i;
+
+	spin_lock(region->ptl);
+	for (i = 0; i < n; i++, pte++, addr += PAGE_SIZE)
+		if (slots[i])
+			all |= pte_val(ptep_get_and_clear(mm, addr, pte));
+	spin_unlock(region->ptl);
+	b->flags |= pte_op_flags(__pte(all));
+	if (all)
+		b->pending = true;
+}
+
+/**
+ * batch_take_away() - take the translations of a segment away
+ * @b: the batch
+ * @page: first page
+ * @slots: of the segment
+ * @n: length
+ *
+ * A region has no page table that we know of when nothing was touched there, when one entry maps it, or
+ * after a failed mremap(): then a zap is always right.
+ */
+void batch_take_away(struct batch *b, u32 page, u64 *slots, u32 n)
+{
+	struct exo_region *region = exo_view_region(b->view, page);
+
 	if (unlikely(region->huge)) {
 		if (n == PTRS_PER_PTE)
 			b->flags |= exo_huge_zap(b->view, page);
 		else
 			b->flags |= exo_huge_split(b->view, page);
-	} else if (unlikely(b->direct || !region->table)) {
-		zap_pages(b, region, page, slots, n, false);
+	} else if (b->direct || unlikely(!region->table)) {
+		batch_zap(b, region, page, slots, n, false);
 	} else {
 		take_ptes(b, region, page, slots, n);
 	}
 }
 
-static u16 slots_kept(const u64 *slots, u32 n)
+/**
+ * batch_slots_kept() - EXO_OP_* that slots have kept, or'ed
+ * @slots: first of them
+ * @n: how many
+ *
+ * Return: the bits.
+ */
+u16 batch_slots_kept(const u64 *slots, u32 n)
 {
 	u64 all = 0;
 
@@ -188,98 +162,115 @@ static u16 slots_kept(const u64 *slots, u32 n)
 	return exo_slot_kept(all);
 }
 
-/*
- * The record of one page's binding goes. It can't say that it is stale if it isn't the frame's
- * first: then flush before.
+/**
+ * batch_unrecord() - the record of one page's binding goes
+ * @b: the batch, which has taken the translation away
+ * @page: the page
+ * @frame: what was bound there
+ *
+ * A record can't say that it is stale if it isn't the frame's first: then flush before.
  */
-static void unrecord(struct batch *b, u32 page, u32 frame)
+void batch_unrecord(struct batch *b, u32 page, u32 frame)
 {
 	if (b->pending && !exo_slot_is_inline(b->view, page, frame))
 		batch_flush(b);
 	exo_slot_unrecord(b->view, page, frame, batch_seq(b));
 }
 
-/* Segments of the caller's own frames, each bound once: the fast way ------------------------ */
+/* UNBIND ------------------------------------------------------------------------------------ */
 
-/* Returns for how many pages from the first on it was done. */
-static u32 unrecord_own(struct batch *b, u32 page, u64 *slots, u32 n)
+/*
+ * Drop the record of an own frame whose first binding is here. False: it isn't such a one. Owner
+ * locked, if it is @env.
+ */
+static __always_inline bool unrecord_own(struct exo_frame *frame, const struct exo_env *env,
+					 u32 number, u32 page, u64 seq)
 {
-	struct exo_mem_env *mem = b->env->mem;
-	u32 i, number = b->view->number;
-	u64 slot, seq = batch_seq(b);
-	struct exo_frame *frame;
-	s64 bound = 0;
+	if (unlikely(frame->owner != env || frame->bpage != page || frame->bview != number))
+		return false;
+	frame->bpage = EXO_NO_PAGE;
+	frame->stale = seq;
+	return true;
+}
 
-	spin_lock(&mem->frames_lock);
+/* The records of a segment whose translations are gone, and the slots. */
+static void drop_segment(struct batch *b, u32 page, u64 *slots, u32 n)
+{
+	spinlock_t *lock = &b->env->mem->frames_lock;
+	u64 slot, seq = batch_seq(b);
+	u32 i;
+
+	spin_lock(lock);
 	for (i = 0; i < n; i++) {
 		slot = slots[i];
 		if (!slot)
 			continue;
-		frame = exo_frame(EXO_SLOT_FRAME(slot));
-		if (unlikely(frame->owner != b->env || frame->bpage != page + i ||
-			     frame->bview != number))
+		if (unlikely(!unrecord_own(exo_frame_known(EXO_SLOT_FRAME(slot)), b->env,
+					   b->view->number, page + i, seq))) {
+			spin_unlock(lock);
+			batch_unrecord(b, page + i, EXO_SLOT_FRAME(slot));
+			spin_lock(lock);
+		}
+		WRITE_ONCE(slots[i], 0);
+		b->bound--;
+	}
+	spin_unlock(lock);
+}
+
+/*
+ * A segment without surprises: PTEs, records and slots in one go. Returns for how many pages from the
+ * first on it was done.
+ */
+static noinline u32 unbind_own(struct batch *b, u32 page, u64 *slots, u32 n)
+{
+	struct exo_region *region = exo_view_region(b->view, page);
+	spinlock_t *lock = &b->env->mem->frames_lock;
+	struct exo_env *const env = b->env;
+	const u32 number = b->view->number;
+	unsigned long addr = exo_view_address(b->view, page);
+	struct mm_struct *mm = b->view->mm;
+	u64 slot, all = 0, seq = batch_seq(b);
+	pte_t *pte;
+	s64 bound = 0;
+	u32 i;
+
+	if (b->direct || unlikely(!region->table || region->huge))
+		return 0;
+	pte = region->table + exo_view_pte_index(b->view, page);
+	spin_lock(lock);
+	spin_lock(region->ptl);
+	for (i = 0; i < n; i++, pte++, addr += PAGE_SIZE) {
+		slot = slots[i];
+		if (!slot)
+			continue;
+		if (unlikely(!unrecord_own(exo_frame_known(EXO_SLOT_FRAME(slot)), env, number,
+					   page + i, seq)))
 			break;
-		frame->bpage = EXO_NO_PAGE;
-		frame->stale = seq;
+		all |= pte_val(ptep_get_and_clear(mm, addr, pte));
 		WRITE_ONCE(slots[i], 0);
 		bound++;
 	}
-	spin_unlock(&mem->frames_lock);
+	spin_unlock(region->ptl);
+	spin_unlock(lock);
 	b->bound -= bound;
+	b->flags |= pte_op_flags(__pte(all));
+	if (all)
+		b->pending = true;
 	return i;
 }
-
-/* Returns how many pages from the first on were bound. All frames are in one block. */
-static u32 bind_own(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n,
-		    u32 nr, bool write)
-{
-	pte_t *pte = region->table + exo_view_pte_index(b->view, page);
-	unsigned long addr = exo_view_address(b->view, page);
-	struct exo_frame *frame = exo_frame(nr);
-	struct exo_mem_env *mem = b->env->mem;
-	struct mm_struct *mm = b->view->mm;
-	u32 i, number = b->view->number;
-	u64 slot = exo_slot(nr, write);
-
-	if (unlikely(!frame))
-		return 0;
-	spin_lock(&mem->frames_lock);
-	for (i = 0; i < n; i++, frame++, pte++, addr += PAGE_SIZE) {
-		if (unlikely(slots[i] || frame->owner != b->env ||
-			     frame->phase != EXO_PHASE_TAKEN || frame->bpage != EXO_NO_PAGE ||
-			     (frame->bview != number && frame->stale)))
-			break;
-		frame->bview = number;
-		frame->bpage = page + i;
-		WRITE_ONCE(slots[i], slot + i);
-		set_pte_at(mm, addr, pte, make_pte(frame->page, write));
-	}
-	spin_unlock(&mem->frames_lock);
-	b->bound += i;
-	return i;
-}
-
-/* UNBIND ------------------------------------------------------------------------------------ */
 
 /* Unbind what is bound in a segment. Can't fail. */
 static void unbind_segment(struct batch *b, u32 page, u64 *slots, u32 n)
 {
-	struct exo_region *region = exo_view_region(b->view, page);
-	u32 i = 0, frame;
+	u32 i;
 
-	take_away(b, region, page, slots, n);
 	if (b->report)
-		b->flags |= slots_kept(slots, n);
-	while (i < n) {
-		i += unrecord_own(b, page + i, slots + i, n - i);
-		if (i == n)
-			break;
-		frame = EXO_SLOT_FRAME(slots[i]);
-		WRITE_ONCE(slots[i], 0);
-		unrecord(b, page + i, frame);
-		b->bound--;
-		i++;
-	}
+		b->flags |= batch_slots_kept(slots, n);
+	i = unbind_own(b, page, slots, n);
+	if (i == n)
+		return;
+	batch_take_away(b, page + i, slots + i, n - i);
+	drop_segment(b, page + i, slots + i, n - i);
 }
 
 static void unbind_run(struct batch *b, u32 page, u32 count)
@@ -292,18 +283,53 @@ static void unbind_run(struct batch *b, u32 page, u32 count)
 		slots = exo_view_slot(b->view, page);
 		if (slots)
 			unbind_segment(b, page, slots, n);
-		if (n >= PTRS_PER_PTE)
+		if (n >= BREATH)
 			cond_resched();
 	}
 }
 
-static int unbind_op(struct batch *b, const struct exo_mem_op *op)
+/* BIND -------------------------------------------------------------------------------------- */
+
+/*
+ * May this frame be bound in view @number as its first binding, without a closer look? Owner locked,
+ * if it is @env.
+ */
+static __always_inline bool is_free(const struct exo_frame *frame, const struct exo_env *env,
+				    u32 number)
 {
-	unbind_run(b, op->page, op->count);
-	return 0;
+	return frame->owner == env && frame->phase == EXO_PHASE_TAKEN &&
+	       frame->bpage == EXO_NO_PAGE && (frame->bview == number || !frame->stale);
 }
 
-/* BIND -------------------------------------------------------------------------------------- */
+/* Returns how many pages from the first on were bound. All frames are in one block. */
+static noinline u32 bind_own(struct batch *b, struct exo_region *region, u32 page, u64 *slots,
+			     u32 n, u32 nr, bool write)
+{
+	pte_t *pte = region->table + exo_view_pte_index(b->view, page);
+	unsigned long addr = exo_view_address(b->view, page);
+	spinlock_t *lock = &b->env->mem->frames_lock;
+	struct exo_frame *frame = exo_frame(nr);
+	struct exo_env *const env = b->env;
+	const u32 number = b->view->number;
+	struct mm_struct *mm = b->view->mm;
+	u64 slot = exo_slot(nr, write);
+	u32 i;
+
+	if (unlikely(!frame))
+		return 0;
+	spin_lock(lock);
+	for (i = 0; i < n; i++, frame++, pte++, addr += PAGE_SIZE) {
+		if (unlikely(slots[i] || !is_free(frame, env, number)))
+			break;
+		frame->bview = number;
+		frame->bpage = page + i;
+		WRITE_ONCE(slots[i], slot + i);
+		exo_set_pte(mm, addr, pte, exo_view_pte(frame, write));
+	}
+	spin_unlock(lock);
+	b->bound += i;
+	return i;
+}
 
 /* One page whose frame is shared, bound elsewhere too, or wrong. */
 static int bind_slow(struct batch *b, struct exo_region *region, u32 page, u64 *slot, u32 nr,
@@ -318,11 +344,34 @@ static int bind_slow(struct batch *b, struct exo_region *region, u32 page, u64 *
 	if (ret)
 		return ret;
 	WRITE_ONCE(*slot, exo_slot(nr, write));
-	set_pte_at(view->mm, exo_view_address(view, page),
-		   region->table + exo_view_pte_index(view, page),
-		   make_pte(exo_frame(nr)->page, write));
+	exo_set_pte(view->mm, exo_view_address(view, page),
+		    region->table + exo_view_pte_index(view, page),
+		    exo_view_pte(exo_frame_known(nr), write));
 	b->bound++;
 	return 0;
+}
+
+/* Chunk and page table of a segment, or the whole of it with one entry: then @*done is @n. */
+static int bind_prepare(struct batch *b, u32 page, u32 n, u32 nr, bool write, u32 *done)
+{
+	struct exo_region *region = exo_view_region(b->view, page);
+	int ret;
+
+	if (!exo_slots_chunk(b->view, page))
+		return -ENOMEM;
+	if (region->table)
+		return 0;
+	if (region->huge)
+		return -EBUSY;
+	if (exo_huge_fits(b->view, page, n, nr)) {
+		ret = exo_huge_bind(b->view, page, nr, write);
+		if (!ret) {
+			b->bound += n;
+			*done = n;
+		}
+		return ret;
+	}
+	return exo_region_learn(b->view, page) ? 0 : -ENOMEM;
 }
 
 /* Bind a segment; @*done pages of it are bound when it fails. */
@@ -330,45 +379,31 @@ static int bind_segment(struct batch *b, u32 page, u32 n, u32 nr, bool write, u3
 {
 	struct exo_region *region = exo_view_region(b->view, page);
 	u64 *slots = exo_view_slot(b->view, page);
+	u32 i, own, left;
 	int ret;
-	u32 i;
 
 	*done = 0;
-	if (unlikely(!slots)) {
-		if (!exo_slots_chunk(b->view, page))
-			return -ENOMEM;
+	if (unlikely(!slots || !region->table)) {
+		ret = bind_prepare(b, page, n, nr, write, done);
+		if (ret || *done)
+			return ret;
 		slots = exo_view_slot(b->view, page);
 	}
-	if (unlikely(!region->table)) {
-		if (region->huge)
-			return -EBUSY;
-		if (exo_huge_fits(b->view, page, n, nr)) {
-			ret = exo_huge_bind(b->view, page, nr, write);
-			*done = ret ? 0 : n;
-			b->bound += *done;
-			return ret;
-		}
-		if (!exo_region_learn(b->view, page))
-			return -ENOMEM;
-	}
-
-	for (i = 0; i < n; *done = i) {
-		u32 left = min(n - i, EXO_BLOCK_FRAMES - (nr + i) % EXO_BLOCK_FRAMES);
-		u32 own = bind_own(b, region, page + i, slots + i, left, nr + i, write);
-
-		i += own;
+	for (i = 0; i < n; i += own) {
+		left = min(n - i, EXO_BLOCK_FRAMES - (nr + i) % EXO_BLOCK_FRAMES);
+		own = bind_own(b, region, page + i, slots + i, left, nr + i, write);
 		if (likely(own == left))
 			continue;
-		*done = i;
-		ret = bind_slow(b, region, page + i, slots + i, nr + i, write);
+		*done = i + own;
+		ret = bind_slow(b, region, page + *done, slots + *done, nr + *done, write);
 		if (ret)
 			return ret;
-		i++;
+		own++;
 	}
 	return 0;
 }
 
-static int bind_op(struct batch *b, const struct exo_mem_op *op)
+static int bind_run(struct batch *b, const struct exo_mem_op *op)
 {
 	bool write = op->rights & EXO_RIGHT_WRITE;
 	u32 n, done, i;
@@ -382,266 +417,170 @@ static int bind_op(struct batch *b, const struct exo_mem_op *op)
 			unbind_run(b, op->page, i + done);
 			return ret;
 		}
-		if (n >= PTRS_PER_PTE)
+		if (n >= BREATH)
 			cond_resched();
 	}
 	return 0;
 }
 
-/* REBIND ------------------------------------------------------------------------------------ */
-
-/* Undo rebind_record() for the first @count pages. */
-static void rebind_unrecord(struct batch *b, const struct exo_mem_op *op, u32 count)
-{
-	u64 *slot;
-	u32 i;
-
-	for (i = 0; i < count; i++) {
-		slot = exo_view_slot(b->view, op->page + i);
-		if (!*slot || EXO_SLOT_FRAME(*slot) != op->frame + i)
-			exo_slot_unrecord(b->view, op->page + i, op->frame + i, 0);
-	}
-}
+/* Operations of one page -------------------------------------------------------------------- */
 
 /*
- * The part that can fail: slots, page tables, and records of the new bindings. Nothing is visible yet; revocation
- * that finds a record waits for view->lock.
+ * The next two do the simple operations from ops[0] on, and return how many there were; the one after
+ * them takes the general way. What they need of the view is in locals: the compiler may not keep it in
+ * registers by itself, with all those stores in between.
  */
-static int rebind_record(struct batch *b, const struct exo_mem_op *op)
+
+static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u32 count)
 {
-	bool write = op->rights & EXO_RIGHT_WRITE;
-	struct exo_region *region;
-	int ret = 0;
-	u64 *slot;
-	u32 i, page, nr;
-
-	for (i = 0; i < op->count; i++) {
-		page = op->page + i;
-		nr = op->frame + i;
-		region = exo_view_region(b->view, page);
-		if (region->huge)
-			exo_huge_split(b->view, page);
-		ret = -ENOMEM;
-		if (!exo_slots_chunk(b->view, page) || !exo_region_learn(b->view, page))
-			break;
-		slot = exo_view_slot(b->view, page);
-		if (*slot && EXO_SLOT_FRAME(*slot) == nr)
-			ret = exo_slot_may(b->view, nr, write);
-		else
-			ret = exo_slot_record(b->view, page, nr, write);
-		if (ret)
-			break;
-		if (i % PTRS_PER_PTE == 0)
-			cond_resched();
-	}
-	if (ret)
-		rebind_unrecord(b, op, i);
-	return ret;
-}
-
-/* Put the new frames in place of what a segment has, and drop the old records. Can't fail. */
-static void rebind_segment(struct batch *b, u32 page, u32 n, u32 nr, bool write)
-{
-	struct exo_region *region = exo_view_region(b->view, page);
-	u64 *slots = exo_view_slot(b->view, page);
-	struct exo_view *view = b->view;
-	u32 i, old;
-
-	take_away(b, region, page, slots, n);
-	if (b->report)
-		b->flags |= slots_kept(slots, n);
-	for (i = 0; i < n; i++) {
-		old = EXO_SLOT_FRAME(slots[i]);
-		if (!slots[i])
-			b->bound++;
-		else if (old != nr + i)
-			unrecord(b, page + i, old);
-		WRITE_ONCE(slots[i], exo_slot(nr + i, write));
-		set_pte_at(view->mm, exo_view_address(view, page + i),
-			   region->table + exo_view_pte_index(view, page + i),
-			   make_pte(exo_frame(nr + i)->page, write));
-	}
-}
-
-static int rebind_op(struct batch *b, const struct exo_mem_op *op)
-{
-	u32 n, i;
-	int ret;
-
-	ret = rebind_record(b, op);
-	if (ret)
-		return ret;
-	for (i = 0; i < op->count; i += n) {
-		n = exo_view_room(b->view, op->page + i, op->count - i);
-		rebind_segment(b, op->page + i, n, op->frame + i, op->rights & EXO_RIGHT_WRITE);
-	}
-	return 0;
-}
-
-/* PROTECT ----------------------------------------------------------------------------------- */
-
-/* Is all of the run bound, by frames that allow it, and are its page tables known? */
-static int protect_check(struct batch *b, const struct exo_mem_op *op)
-{
-	bool write = op->rights & EXO_RIGHT_WRITE;
+	struct exo_view *const view = b->view;
+	struct exo_env *const env = b->env;
+	const u32 pages = view->pages, skew = view->skew, number = view->number;
+	struct exo_region *const regions = view->regions;
+	u64 **const chunks = view->chunks;
 	struct exo_frame *frame;
+	u32 i, page, place, how;
 	u64 *slot;
-	int ret;
-	u32 i;
+	pte_t *pte;
 
-	for (i = 0; i < op->count; i++) {
-		slot = exo_view_slot(b->view, op->page + i);
-		if (!slot || !*slot)
-			return -ENOENT;
-		if (unlikely(!exo_view_region(b->view, op->page + i)->huge &&
-			     !exo_region_learn(b->view, op->page + i)))
-			return -ENOMEM;
-		if (!write || exo_slot_write(*slot))
-			continue;
-		/* Own frames need no lock: one that is leaving is unmapped once we let go of view->lock. */
-		frame = exo_frame(EXO_SLOT_FRAME(*slot));
-		if (READ_ONCE(frame->owner) == b->env)
-			continue;
-		ret = exo_slot_may(b->view, EXO_SLOT_FRAME(*slot), true);
-		if (ret)
-			return ret;
+	spin_lock(&env->mem->frames_lock);
+	for (i = 0; i < count; i++) {
+		how = ops[i].rights | (u32)ops[i].flags << 16;
+		page = ops[i].page;
+		if (unlikely(ops[i].count != 1 || page >= pages ||
+			     (how & ~EXO_RIGHT_WRITE) != EXO_RIGHT_READ))
+			break;
+		page = array_index_nospec(page, pages);
+		slot = chunks[page / EXO_CHUNK_SLOTS];
+		place = page + skew;
+		pte = regions[place / PTRS_PER_PTE].table;
+		if (unlikely(!slot || !pte))
+			break;
+		slot += page % EXO_CHUNK_SLOTS;
+		frame = exo_frame(ops[i].frame);
+		if (unlikely(*slot || !frame || !is_free(frame, env, number)))
+			break;
+		frame->bview = number;
+		frame->bpage = page;
+		WRITE_ONCE(*slot, exo_slot(ops[i].frame, how & EXO_RIGHT_WRITE));
+		exo_set_pte(view->mm, exo_view_address(view, page), pte + place % PTRS_PER_PTE,
+			    exo_view_pte(frame, how & EXO_RIGHT_WRITE));
 	}
-	return 0;
+	spin_unlock(&env->mem->frames_lock);
+	b->bound += i;
+	return i;
 }
 
-/* Change the rights of PTEs. Returns whether a TLB may still allow more than they do. */
-static bool protect_ptes(struct batch *b, struct exo_region *region, u32 page, const u64 *slots,
-			 u32 n, bool write)
+static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 count)
 {
-	struct mm_struct *mm = b->view->mm;
-	unsigned long addr = exo_view_address(b->view, page);
-	pte_t *pte = region->table + exo_view_pte_index(b->view, page);
-	bool less = false;
-	pte_t old;
-	u32 i;
-
-	spin_lock(region->ptl);
-	for (i = 0; i < n; i++, pte++, addr += PAGE_SIZE) {
-		old = *pte;
-		b->flags |= pte_op_flags(old);
-		if (!pte_present(old) || !!pte_write(old) == write)
-			continue;
-		/* A CPU that looks now faults, waits for view->lock and tries again. */
-		old = ptep_get_and_clear(mm, addr, pte);
-		b->flags |= pte_op_flags(old);
-		if (write) {
-			old = pte_mkwrite_novma(old);
-		} else {
-			old = pte_wrprotect(old);
-			less = true;
-		}
-		set_pte_at(mm, addr, pte, old);
-	}
-	spin_unlock(region->ptl);
-	return less;
-}
-
-/* Put back PTEs that were zapped while their slots stayed bound, with the bits that the slots kept. */
-static void reinstall(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n)
-{
-	struct mm_struct *mm = b->view->mm;
-	unsigned long addr = exo_view_address(b->view, page);
-	pte_t *ptep = region->table + exo_view_pte_index(b->view, page);
+	struct exo_view *const view = b->view;
+	struct exo_env *const env = b->env;
+	const u32 pages = view->pages, skew = view->skew, number = view->number;
+	struct exo_region *const regions = view->regions;
+	u64 **const chunks = view->chunks;
+	const u64 seq = batch_seq(b);
+	struct exo_region *region;
+	u32 i, page, place;
+	u64 *slot, old;
 	pte_t pte;
-	u16 kept;
-	u32 i;
 
-	for (i = 0; i < n; i++, ptep++, addr += PAGE_SIZE) {
-		pte = make_pte(exo_frame(EXO_SLOT_FRAME(slots[i]))->page, exo_slot_write(slots[i]));
-		kept = exo_slot_kept(slots[i]);
-		if (kept & EXO_OP_ACCESSED)
-			pte = pte_mkyoung(pte);
-		if (kept & EXO_OP_DIRTY)
-			pte = pte_mkdirty(pte);
-		WRITE_ONCE(slots[i], slots[i] & ~EXO_SLOT_KEPT);
-		set_pte_at(mm, addr, ptep, pte);
+	spin_lock(&env->mem->frames_lock);
+	for (i = 0; i < count; i++) {
+		page = ops[i].page;
+		if (unlikely(ops[i].count != 1 || page >= pages || ops[i].frame ||
+			     ops[i].rights || ops[i].flags))
+			break;
+		page = array_index_nospec(page, pages);
+		slot = chunks[page / EXO_CHUNK_SLOTS];
+		place = page + skew;
+		region = &regions[place / PTRS_PER_PTE];
+		if (unlikely(!slot || !region->table))
+			break;
+		slot += page % EXO_CHUNK_SLOTS;
+		old = *slot;
+		if (unlikely(!old || !unrecord_own(exo_frame_known(EXO_SLOT_FRAME(old)), env,
+						   number, page, seq)))
+			break;
+		spin_lock(region->ptl);
+		pte = ptep_get_and_clear(view->mm, exo_view_address(view, page),
+					 region->table + place % PTRS_PER_PTE);
+		spin_unlock(region->ptl);
+		WRITE_ONCE(*slot, 0);
+		ops[i].flags = exo_slot_kept(old) | pte_op_flags(pte);
 	}
-}
-
-/* All slots are bound; unless one entry maps the region, its page table is known. Can't fail. */
-static void protect_segment(struct batch *b, u32 page, u32 n, bool write)
-{
-	struct exo_region *region = exo_view_region(b->view, page);
-	u64 *slots = exo_view_slot(b->view, page);
-	u64 flag = write ? EXO_SLOT_WRITE : 0;
-	bool zapped = b->direct && !write && !region->huge;
-	u32 i;
-
-	if (b->report)
-		b->flags |= slots_kept(slots, n);
-	if (unlikely(region->huge)) {
-		/* The next touch installs the entry with the new rights. */
-		if (n == PTRS_PER_PTE)
-			b->flags |= exo_huge_tame(b->view, page);
-		else
-			b->flags |= exo_huge_split(b->view, page);
-	} else if (zapped) {
-		zap_pages(b, region, page, slots, n, true);
-	} else if (protect_ptes(b, region, page, slots, n, write)) {
-		batch_seq(b);
+	spin_unlock(&env->mem->frames_lock);
+	b->bound -= i;
+	if (i)
 		b->pending = true;
-		b->must_flush = true;
-	}
-
-	for (i = 0; i < n; i++)
-		WRITE_ONCE(slots[i], (slots[i] & ~EXO_SLOT_WRITE) | flag);
-	if (zapped)
-		reinstall(b, region, page, slots, n);
-}
-
-static int protect_op(struct batch *b, const struct exo_mem_op *op)
-{
-	bool write = op->rights & EXO_RIGHT_WRITE;
-	u32 n, i;
-	int ret;
-
-	ret = protect_check(b, op);
-	for (i = 0; !ret && i < op->count; i += n) {
-		n = exo_view_room(b->view, op->page + i, op->count - i);
-		protect_segment(b, op->page + i, n, write);
-	}
-	return ret;
+	return i;
 }
 
 /* Batches ----------------------------------------------------------------------------------- */
 
-static const op_fn op_fns[] = {
-	[EXO_BATCH_BIND] = bind_op,
-	[EXO_BATCH_UNBIND] = unbind_op,
-	[EXO_BATCH_REBIND] = rebind_op,
-	[EXO_BATCH_PROTECT] = protect_op,
-};
+/* The general way, for one operation. */
+static int run_op(struct batch *b, enum exo_batch_kind kind, struct exo_mem_op *op)
+{
+	int ret = 0;
+
+	if (unlikely(!exo_op_ok(kind, op, b->view->pages)))
+		return -EINVAL;
+	b->pages += op->count;
+	if (unlikely(b->pages > EXO_BATCH_MAX_PAGES))
+		return -EINVAL;
+	op->page = array_index_nospec(op->page, b->view->pages);
+	b->flags = 0;
+	switch (kind) {
+	case EXO_BATCH_BIND:
+		ret = bind_run(b, op);
+		break;
+	case EXO_BATCH_UNBIND:
+		unbind_run(b, op->page, op->count);
+		break;
+	case EXO_BATCH_REBIND:
+		ret = batch_rebind(b, op);
+		break;
+	case EXO_BATCH_PROTECT:
+		ret = batch_protect(b, op);
+		break;
+	}
+	op->flags = b->flags;
+	return ret;
+}
+
+static u32 run_simple_ops(struct batch *b, enum exo_batch_kind kind, struct exo_mem_op *ops,
+			  u32 count)
+{
+	count = min_t(u32, count, BREATH);
+	if (kind == EXO_BATCH_BIND)
+		return bind_simple(b, ops, count);
+	if (kind == EXO_BATCH_UNBIND && !b->direct)
+		return unbind_simple(b, ops, count);
+	return 0;
+}
 
 static int run_ops(struct batch *b, enum exo_batch_kind kind, struct exo_mem_op *ops, u32 count,
 		   u32 *done)
 {
-	op_fn fn = op_fns[kind];
 	int ret = 0;
-	u32 i;
+	u32 i, n;
 
-	for (i = 0; i < count; i++) {
-		if (i % 64 == 63) {
-			cond_resched();
-			ret = -EINTR;
-			if (fatal_signal_pending(current))
-				break;
-		}
-		ret = -EINVAL;
-		if (unlikely(!exo_op_ok(kind, &ops[i], b->view->pages)))
+	for (i = 0; i < count; ) {
+		n = run_simple_ops(b, kind, ops + i, count - i);
+		i += n;
+		b->pages += n;
+		if (i == count)
 			break;
-		b->pages += ops[i].count;
-		if (unlikely(b->pages > EXO_BATCH_MAX_PAGES))
-			break;
-		b->flags = 0;
-		ret = fn(b, &ops[i]);
+		ret = run_op(b, kind, &ops[i]);
 		if (unlikely(ret))
 			break;
-		ops[i].flags = b->flags;
+		i++;
+		if (i == count)
+			break;
+		cond_resched();
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 	}
 	*done = i;
 	return ret;
@@ -669,12 +608,9 @@ static int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_
 	};
 	int ret;
 
-	b.view = exo_view_get(env, batch->view);
-	if (unlikely(!b.view))
-		return -ENOENT;
-	ret = exo_view_enter(b.view, &b.vma);
-	if (ret)
-		goto out;
+	ret = exo_view_enter(env, batch->view, &b.view);
+	if (unlikely(ret))
+		return ret;
 	b.direct = batch->count == 1 && ops[0].count <= DIRECT_PAGES &&
 		   !(b.view->flags & EXO_VIEW_LAZY);
 	if (unlikely(mm_has_notifiers(b.view->mm)))
@@ -683,8 +619,6 @@ static int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_
 	ret = run_ops(&b, kind, ops, batch->count, &batch->out_done);
 	finish(&b);
 	exo_view_leave(b.view);
-out:
-	exo_view_put(b.view);
 	return ret;
 }
 
@@ -703,6 +637,14 @@ static int copy_and_run(struct exo_env *env, struct exo_mem_batch *batch, enum e
 	return ret;
 }
 
+static noinline int copy_and_run_some(struct exo_env *env, struct exo_mem_batch *batch,
+				      enum exo_batch_kind kind)
+{
+	struct exo_mem_op ops[STACK_OPS];
+
+	return copy_and_run(env, batch, kind, ops);
+}
+
 static noinline int copy_and_run_many(struct exo_env *env, struct exo_mem_batch *batch,
 				      enum exo_batch_kind kind)
 {
@@ -719,7 +661,7 @@ static noinline int copy_and_run_many(struct exo_env *env, struct exo_mem_batch 
 
 static int batch_op(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind)
 {
-	struct exo_mem_op ops[STACK_OPS];
+	struct exo_mem_op op;
 
 	batch->out_done = 0;
 	if (batch->flags & ~EXO_BATCH_REPORT || batch->reserved ||
@@ -728,10 +670,12 @@ static int batch_op(struct exo_env *env, struct exo_mem_batch *batch, enum exo_b
 	/* Nothing is taken away by a bind. */
 	if (kind == EXO_BATCH_BIND && batch->flags)
 		return -EINVAL;
+	if (batch->count == 1)
+		return copy_and_run(env, batch, kind, &op);
 	if (!batch->count)
 		return 0;
 	if (batch->count <= STACK_OPS)
-		return copy_and_run(env, batch, kind, ops);
+		return copy_and_run_some(env, batch, kind);
 	return copy_and_run_many(env, batch, kind);
 }
 

@@ -7,6 +7,7 @@
  * with the file the environment. view->lock orders faults with batches and revocation.
  */
 #include "compat/mm.h"
+#include "compat/pgtable.h"
 #include "core/stlb.h"
 #include "mem/view.h"
 #include "trace.h"
@@ -14,12 +15,9 @@
 /* The PTE of a bound slot, with the bits that the access itself would set. */
 static pte_t slot_pte(u64 slot, bool write)
 {
-	struct page *page = exo_frame(EXO_SLOT_FRAME(slot))->page;
-	pte_t pte = pfn_pte(page_to_pfn(page), exo_view_prot[exo_slot_write(slot)]);
+	pte_t pte = exo_view_pte(exo_frame_known(EXO_SLOT_FRAME(slot)), exo_slot_write(slot));
 
-	if (write)
-		pte = pte_mkdirty(pte);
-	return pte_mkspecial(pte_mkyoung(pte));
+	return pte_mkyoung(write ? pte_mkdirty(pte) : pte);
 }
 
 /*
@@ -38,10 +36,10 @@ static vm_fault_t install(struct exo_view *view, struct vm_fault *vmf, u32 page,
 		return VM_FAULT_OOM;
 	pte = region->table + exo_view_pte_index(view, page);
 	if (pte_none(*pte)) {
-		set_pte_at(view->mm, addr, pte, slot_pte(slot, write));
+		exo_set_pte(view->mm, addr, pte, slot_pte(slot, write));
 	} else if (write && !pte_write(*pte)) {
 		spin_lock(region->ptl);
-		set_pte_at(view->mm, addr, pte, slot_pte(slot, write));
+		exo_set_pte(view->mm, addr, pte, slot_pte(slot, write));
 		spin_unlock(region->ptl);
 	}
 	return VM_FAULT_NOPAGE;

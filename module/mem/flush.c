@@ -115,23 +115,18 @@ void exo_view_flush_stale(struct exo_view *view, u64 stale)
 int exo_mem_flush_op(struct exo_env *env, void *arg)
 {
 	struct exo_mem_view *flush = arg;
-	struct vm_area_struct *vma;
 	struct exo_view *view;
 	int ret;
 
 	if (flush->flags || flush->reserved)
 		return -EINVAL;
-	view = exo_view_get(env, flush->view);
-	if (!view)
-		return -ENOENT;
-	ret = exo_view_enter(view, &vma);
-	if (!ret) {
-		if (view->flushed != view->seq)
-			exo_view_flush(view);
-		exo_view_leave(view);
-	}
-	exo_view_put(view);
-	return ret;
+	ret = exo_view_enter(env, flush->view, &view);
+	if (ret)
+		return ret;
+	if (view->flushed != view->seq)
+		exo_view_flush(view);
+	exo_view_leave(view);
+	return 0;
 }
 
 /* Revocation -------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@
 #include "env/env.h"
 
 #define EXO_NO_PAGE (~0U)
+#define EXO_VIEW_HINTS 32
 #define EXO_BLOCK_SHIFT EXO_HUGE_ORDER
 #define EXO_BLOCK_FRAMES EXO_HUGE_FRAMES
 
@@ -151,6 +152,7 @@ struct exo_grant {
  * @grants: frame number -> struct exo_grant
  * @share_lock: guards changes of @grants
  * @views: view number -> struct exo_view, only this environment's
+ * @view_hints: where the view with that number, modulo EXO_VIEW_HINTS, may be mapped
  * @upcalls: the fault side's own
  * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
  * @asks: what it was asked for and has not given yet
@@ -175,6 +177,7 @@ struct exo_mem_env {
 	struct xarray grants;
 	struct mutex share_lock;
 	struct xarray views;
+	unsigned long view_hints[EXO_VIEW_HINTS];
 	struct exo_upcalls *upcalls;
 
 	spinlock_t revoke_lock;

@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "compat/mm.h"
+#include "compat/pgtable.h"
 #include "mem/view.h"
 
 /* Bits that are copied out at a time; no user memory is touched under locks. */
@@ -20,14 +21,12 @@
 /**
  * struct harvest - a harvest under way
  * @view: entered
- * @vma: its mapping
  * @clear: EXO_OP_* to clear
  * @notify: there is a secondary MMU: it must ask again before it writes
  * @flush: a dirty bit was cleared
  */
 struct harvest {
 	struct exo_view *view;
-	struct vm_area_struct *vma;
 	u16 clear;
 	bool notify;
 	bool flush;
@@ -55,7 +54,7 @@ static u16 harvest_pte(struct harvest *h, unsigned long addr, pte_t *ptep)
 		pte = pte_mkclean(pte);
 		h->flush = true;
 	}
-	set_pte_at(h->view->mm, addr, ptep, pte);
+	exo_set_pte(h->view->mm, addr, ptep, pte);
 	return bits;
 }
 
@@ -78,13 +77,13 @@ static void harvest_zap(struct harvest *h, struct exo_region *region, u32 page, 
 		if (!slots[i] || !pte_present(*pte))
 			continue;
 		old = ptep_get_and_clear(h->view->mm, addr, pte);
-		set_pte_at(h->view->mm, addr, pte, pte_mkclean(pte_wrprotect(old)));
+		exo_set_pte(h->view->mm, addr, pte, pte_mkclean(pte_wrprotect(old)));
 		bits[i] = pte_bits(old);
 		keep = bits[i] & ~h->clear;
 		WRITE_ONCE(slots[i], slots[i] | keep << EXO_SLOT_KEPT_SHIFT);
 	}
 	spin_unlock(region->ptl);
-	zap_special_vma_range(h->vma, start, (unsigned long)n << PAGE_SHIFT);
+	zap_special_vma_range(h->view->vma, start, (unsigned long)n << PAGE_SHIFT);
 }
 
 static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page, const u64 *slots,
@@ -139,17 +138,21 @@ static int harvest_segment(struct harvest *h, u32 page, u32 n, u8 *bits)
 }
 
 /* At most CHUNK_PAGES pages: all locks are taken and given back. */
-static int harvest_chunk(struct exo_view *view, u32 page, u32 count, u16 clear, u8 *bits)
+static int harvest_chunk(struct exo_env *env, u32 number, u32 page, u32 count, u16 clear, u8 *bits)
 {
-	struct harvest h = { .view = view, .clear = clear };
+	struct harvest h = { .clear = clear };
+	struct exo_view *view;
 	int ret;
 	u32 n, i;
 
 	memset(bits, 0, count);
-	ret = exo_view_enter(view, &h.vma);
+	ret = exo_view_enter(env, number, &view);
 	if (ret)
 		return ret;
+	h.view = view;
 	h.notify = mm_has_notifiers(view->mm);
+	if (!exo_range_ok(page, count, view->pages))
+		ret = -EINVAL;
 	for (i = 0; !ret && i < count; i += n) {
 		n = exo_view_room(view, page + i, count - i);
 		ret = harvest_segment(&h, page + i, n, bits + i);
@@ -162,7 +165,7 @@ static int harvest_chunk(struct exo_view *view, u32 page, u32 count, u16 clear, 
 	return ret;
 }
 
-static int harvest_all(struct exo_view *view, struct exo_mem_harvest *arg, u16 clear, u8 *bits)
+static int harvest_all(struct exo_env *env, struct exo_mem_harvest *arg, u16 clear, u8 *bits)
 {
 	u8 __user *ubits = u64_to_user_ptr(arg->bits);
 	u32 i, n, done;
@@ -170,7 +173,7 @@ static int harvest_all(struct exo_view *view, struct exo_mem_harvest *arg, u16 c
 
 	for (done = 0; done < arg->count; done += n) {
 		n = min_t(u32, arg->count - done, CHUNK_PAGES);
-		ret = harvest_chunk(view, arg->page + done, n, clear, bits);
+		ret = harvest_chunk(env, arg->view, arg->page + done, n, clear, bits);
 		if (ret)
 			return ret;
 		for (i = 0; i < n; i++) {
@@ -220,7 +223,7 @@ int exo_mem_harvest_op(struct exo_env *env, void *arg)
 	bits = kmalloc(CHUNK_PAGES, GFP_KERNEL);
 	if (!bits)
 		goto out;
-	ret = harvest_all(view, harvest, clear, bits);
+	ret = harvest_all(env, harvest, clear, bits);
 	kfree(bits);
 out:
 	exo_view_put(view);

@@ -211,7 +211,7 @@ u16 exo_huge_harvest(struct exo_view *view, u32 page)
 vm_fault_t exo_huge_install(struct exo_view *view, struct vm_fault *vmf, u32 page)
 {
 	u64 slot = *exo_view_slot(view, base_page(view, page));
-	struct exo_frame *frame = exo_frame(EXO_SLOT_FRAME(slot));
+	struct exo_frame *frame = exo_frame_known(EXO_SLOT_FRAME(slot));
 
 	return vmf_insert_pfn_pmd(vmf, page_to_pfn(frame->page), vmf->flags & FAULT_FLAG_WRITE);
 }

@@ -98,7 +98,8 @@ void exo_revoke_given(struct exo_mem_env *mem, u32 n);
 void exo_revoke_held(struct exo_mem_env *mem, int n);
 u32 exo_revoke_ask_all(u32 n, u32 why, u32 deadline_ms);
 u32 exo_revoke_possible(void);
-bool exo_revoke_hurry(void);
+u32 exo_revoke_gently(void);
+bool exo_revoke_hurry(u32 deadline_ms);
 
 /* mem/shrink.c */
 int exo_shrink_init(void);

@@ -18,6 +18,10 @@
 /* How many of the oldest frames are looked at for ones that are bound nowhere. */
 #define VICTIM_LOOK 1024
 
+/* How much of what is held may be under way to Linux at a time, and how many frames at least. */
+#define WAY_PART 8
+#define WAY_MIN 1024L
+
 static void deadline_reached(struct work_struct *work);
 
 static DECLARE_DELAYED_WORK(deadline_work, deadline_reached);
@@ -49,6 +53,23 @@ u32 exo_revoke_possible(void)
 		 exo_user_reserved_total();
 
 	return clamp_t(long, n, 0, UINT_MAX);
+}
+
+/**
+ * exo_revoke_gently() - how many frames owners could be asked for while others are on their way
+ *
+ * Reclaim sees nothing come and asks for more and more, until everything is asked for. So there
+ * is a limit to what is under way.
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_revoke_gently(void)
+{
+	long limit = max(atomic_long_read(&held_total) / WAY_PART, WAY_MIN);
+	long room = limit - atomic_long_read(&wanted_total);
+
+	return clamp_t(long, room, 0, exo_revoke_possible());
 }
 
 static u32 revocable(struct exo_mem_env *mem)
@@ -179,27 +200,28 @@ void exo_revoke_env_exit(struct exo_mem_env *mem)
 }
 
 /**
- * exo_revoke_hurry() - the OOM killer is about to act: deadlines end now
+ * exo_revoke_hurry() - the OOM killer is about to act: deadlines become short
+ * @deadline_ms: no deadline is further away than this
  *
  * Context: any but interrupts; takes exo_mem_envs_lock and leaf locks. Allocates nothing.
  * Return: is there anything to take?
  */
-bool exo_revoke_hurry(void)
+bool exo_revoke_hurry(u32 deadline_ms)
 {
 	struct exo_mem_env *mem;
-	u64 now = ktime_get_ns();
+	u64 end_ns = ktime_get_ns() + (u64)deadline_ms * NSEC_PER_MSEC;
 	bool any = false;
 
 	spin_lock(&exo_mem_envs_lock);
 	list_for_each_entry(mem, &exo_mem_envs, node) {
 		spin_lock(&mem->revoke_lock);
-		exo_asks_cut(&mem->asks, now, EXO_WHY_OOM);
+		exo_asks_cut(&mem->asks, end_ns, EXO_WHY_OOM);
 		any |= mem->asks.total;
 		spin_unlock(&mem->revoke_lock);
 	}
 	spin_unlock(&exo_mem_envs_lock);
 	if (any)
-		run_worker(now);
+		run_worker(end_ns);
 	return any;
 }
 

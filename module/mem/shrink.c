@@ -14,16 +14,16 @@
 #include "mem/pool.h"
 
 /* At OOM: ask for so much of what there is, give it so long, and wait so long for the worker. */
-#define OOM_PART 4
-#define OOM_DEADLINE_MS 100
-#define OOM_WAIT_MS 300
+#define OOM_PART 16
+#define OOM_DEADLINE_MS 200
+#define OOM_WAIT_MS 500
 #define OOM_LOOK_MS 10
 
 static struct shrinker *shrinker;
 
 static unsigned long count_objects(struct shrinker *unused, struct shrink_control *sc)
 {
-	unsigned long n = (unsigned long)exo_pool_idle() + exo_revoke_possible();
+	unsigned long n = (unsigned long)exo_pool_idle() + exo_revoke_gently();
 
 	return n ?: SHRINK_EMPTY;
 }
@@ -46,13 +46,13 @@ static unsigned long scan_objects(struct shrinker *unused, struct shrink_control
 	u32 freed = give_idle(want);
 
 	if (freed < want)
-		exo_revoke_ask_all(want - freed, EXO_WHY_PRESSURE, 0);
+		exo_revoke_ask_all(min(want - freed, exo_revoke_gently()), EXO_WHY_PRESSURE, 0);
 	sc->nr_scanned = want;
 	return freed;
 }
 
-/* The worker takes frames by force; wait until some came, or for a moment. */
-static void wait_for_worker(u64 released)
+/* Owners give, or the worker takes: wait until some frames came, or for a moment. */
+static void wait_for_frames(u64 released)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(OOM_WAIT_MS);
 
@@ -73,8 +73,8 @@ static int oom_notify(struct notifier_block *unused, unsigned long action, void 
 	if (exo_pool_released() == released) {
 		exo_revoke_ask_all(exo_revoke_possible() / OOM_PART + 1, EXO_WHY_OOM,
 				   OOM_DEADLINE_MS);
-		if (exo_revoke_hurry())
-			wait_for_worker(released);
+		if (exo_revoke_hurry(OOM_DEADLINE_MS))
+			wait_for_frames(released);
 	}
 	*freed += exo_pool_released() - released;
 	return NOTIFY_OK;

@@ -13,16 +13,19 @@
 #include "compat/mm.h"
 #include "mem/view.h"
 
-/* What the core would use for a shared mapping with these rights; index: writable. */
-pgprot_t exo_view_prot[2];
+u64 exo_view_pte_bits[2];
 
 /**
  * exo_slots_init() - module load
  */
 void exo_slots_init(void)
 {
-	exo_view_prot[0] = vm_get_page_prot(VM_SHARED | VM_READ);
-	exo_view_prot[1] = vm_get_page_prot(VM_SHARED | VM_READ | VM_WRITE);
+	/* As the core would make them for a shared mapping with these rights. */
+	pgprot_t read = vm_get_page_prot(VM_SHARED | VM_READ);
+	pgprot_t write = vm_get_page_prot(VM_SHARED | VM_READ | VM_WRITE);
+
+	exo_view_pte_bits[0] = pte_val(pte_mkspecial(pte_mkold(pfn_pte(0, read))));
+	exo_view_pte_bits[1] = pte_val(pte_mkspecial(pte_mkold(pfn_pte(0, write))));
 }
 
 /**

@@ -87,46 +87,77 @@ struct exo_view *exo_view_peek(u32 number)
 	return xa_load(&exo_view_index, number);
 }
 
+/* A view of this environment that is mapped there. The mmap lock is held, and keeps it. */
+static struct exo_view *view_at(struct exo_env *env, u32 number, unsigned long start)
+{
+	struct vm_area_struct *vma = vma_lookup(current->mm, start);
+	struct exo_view *view;
+
+	if (unlikely(!vma || vma->vm_ops != &exo_view_vm_ops))
+		return NULL;
+	view = vma->vm_private_data;
+	if (unlikely(view->number != number || view->env != env))
+		return NULL;
+	return view;
+}
+
+/* The same without a good hint. */
+static noinline int view_search(struct exo_env *env, u32 number, struct exo_view **out_view)
+{
+	struct exo_view *view = exo_view_get(env, number);
+	unsigned long start;
+
+	if (!view)
+		return -ENOENT;
+	start = READ_ONCE(view->start);
+	exo_view_put(view);
+	*out_view = view_at(env, number, start);
+	return *out_view ? 0 : -EACCES;
+}
+
 /**
  * exo_view_enter() - begin an operation on a view that this process has mapped
- * @view: the view, with a reference
- * @out_vma: its mapping
+ * @env: the environment
+ * @number: from user space
+ * @out_view: the view, until exo_view_leave()
  *
  * The VMA is looked up each time: a munmap that has begun has detached it, but calls ->close only at its
- * end. While the mmap lock is held nothing can detach it.
+ * end. While the mmap lock is held nothing can detach it, and it holds the view.
  *
- * Context: sleeps. Locks the mmap lock for reading and the view, until exo_view_leave().
- * Return: 0; -EACCES if it is not mapped in this process; -EINTR.
+ * Context: sleeps. Locks the mmap lock for reading and the view.
+ * Return: 0; -ENOENT; -EACCES: not mapped in this process; -EINTR.
  */
-int exo_view_enter(struct exo_view *view, struct vm_area_struct **out_vma)
+int exo_view_enter(struct exo_env *env, u32 number, struct exo_view **out_view)
 {
 	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
+	struct exo_view *view;
+	int ret;
 
 	if (unlikely(!mm))
 		return -EACCES;
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	vma = vma_lookup(mm, READ_ONCE(view->start));
-	if (unlikely(!vma || vma->vm_ops != &exo_view_vm_ops || vma->vm_private_data != view)) {
-		mmap_read_unlock(mm);
-		return -EACCES;
+	view = view_at(env, number, READ_ONCE(env->mem->view_hints[number % EXO_VIEW_HINTS]));
+	if (unlikely(!view)) {
+		ret = view_search(env, number, &view);
+		if (ret) {
+			mmap_read_unlock(mm);
+			return ret;
+		}
 	}
 	mutex_lock(&view->lock);
-	*out_vma = vma;
+	*out_view = view;
 	return 0;
 }
 
 /**
  * exo_view_leave() - end what exo_view_enter() began
- * @view: the view; the caller still has its reference
+ * @view: the view; not to be used any more without a reference
  */
 void exo_view_leave(struct exo_view *view)
 {
-	struct mm_struct *mm = view->mm;
-
 	mutex_unlock(&view->lock);
-	mmap_read_unlock(mm);
+	mmap_read_unlock(current->mm);
 }
 
 /* Birth and death --------------------------------------------------------------------------- */
@@ -386,6 +417,8 @@ static int view_map(struct exo_view *view, struct vm_area_struct *vma)
 		view->mm = vma->vm_mm;
 		view->start = vma->vm_start;
 		view->skew = (vma->vm_start >> PAGE_SHIFT) % PTRS_PER_PTE;
+		WRITE_ONCE(view->env->mem->view_hints[view->number % EXO_VIEW_HINTS],
+			   view->start);
 		WRITE_ONCE(view->vma, vma);
 	}
 	mutex_unlock(&view->lock);
@@ -514,10 +547,12 @@ int exo_view_mmap(struct exo_env *env, struct vm_area_struct *vma)
 /**
  * exo_views_init() - module load
  *
- * Return: 0.
+ * Return: 0; -EOPNOTSUPP in a Xen PV guest, whose page tables are not plain memory.
  */
 int exo_views_init(void)
 {
+	if (boot_cpu_has(X86_FEATURE_XENPV))
+		return -EOPNOTSUPP;
 	exo_slots_init();
 	return 0;
 }

@@ -135,6 +135,21 @@ static inline u32 exo_view_room(const struct exo_view *view, u32 page, u32 count
 	return min(room, count);
 }
 
+/* A frame by a number that a slot has: it is there. */
+static inline struct exo_frame *exo_frame_known(u32 nr)
+{
+	return exo_blocks[nr >> EXO_BLOCK_SHIFT] + (nr & (EXO_BLOCK_FRAMES - 1));
+}
+
+/* PTE bits but for the frame number: index writable; neither accessed nor dirty. */
+extern u64 exo_view_pte_bits[2];
+
+static inline pte_t exo_view_pte(const struct exo_frame *frame, bool write)
+{
+	return native_make_pte(exo_view_pte_bits[write] |
+			       (u64)page_to_pfn(frame->page) << PAGE_SHIFT);
+}
+
 /* Called for each binding that is broken: see exo_views_unmap_frames(). No lock is held but view->lock. */
 typedef void (*exo_unmapped_fn)(u32 frame, u32 view, u64 address, void *ctx);
 
@@ -180,11 +195,10 @@ extern const struct vm_operations_struct exo_view_vm_ops;
 struct exo_view *exo_view_get(struct exo_env *env, u32 number);
 struct exo_view *exo_view_peek(u32 number);
 void exo_view_put(struct exo_view *view);
-int exo_view_enter(struct exo_view *view, struct vm_area_struct **out_vma);
+int exo_view_enter(struct exo_env *env, u32 number, struct exo_view **out_view);
 void exo_view_leave(struct exo_view *view);
 
 /* slots.c */
-extern pgprot_t exo_view_prot[2];	/* read only, writable */
 void exo_slots_init(void);
 u64 *exo_slots_chunk(struct exo_view *view, u32 page);
 struct exo_region *exo_region_learn(struct exo_view *view, u32 page);
