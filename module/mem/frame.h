@@ -200,6 +200,7 @@ static inline struct exo_mem_env *exo_mem(struct exo_env *env)
 /*
  * Take the frames_lock of @frame's owner. Returns the owner with the lock held, or NULL with nothing
  * held if the frame has no owner. Call under rcu_read_lock(), which keeps the owner's memory.
+ * sparse can't follow a lock that is taken sometimes: it doesn't get to see this one.
  */
 static inline struct exo_env *exo_frame_lock(struct exo_frame *frame)
 {
@@ -210,14 +211,17 @@ static inline struct exo_env *exo_frame_lock(struct exo_frame *frame)
 		if (!owner)
 			return NULL;
 		spin_lock(&owner->mem->frames_lock);
-		if (likely(frame->owner == owner))
+		if (likely(frame->owner == owner)) {
+			__release(&owner->mem->frames_lock);
 			return owner;
+		}
 		spin_unlock(&owner->mem->frames_lock);
 	}
 }
 
 static inline void exo_frame_unlock(struct exo_env *owner)
 {
+	__acquire(&owner->mem->frames_lock);
 	spin_unlock(&owner->mem->frames_lock);
 }
 
