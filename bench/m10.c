@@ -13,20 +13,36 @@
  * ours: stale reads or lost bits; peer: the same in the control.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "bench.h"
 
+#ifndef ROUNDS
 #define ROUNDS 100000
+#endif
+#define SPINS 2000
 #define BATCH 64
 #define PAGES (64 * 512)	/* 128 MiB: scattered pages lie in 64 regions */
 #define RW (EXO_RIGHT_READ | EXO_RIGHT_WRITE)
 #define MARK 0xdeadULL
 #define SEED 0x57a1e57a1eULL
+
+/**
+ * struct signal - a number that one processor sets and the other waits for
+ * @value: the number
+ * @asleep: the other has stopped spinning
+ */
+struct signal {
+	uint32_t value __attribute__((aligned(64)));
+	uint32_t asleep;
+};
 
 /**
  * struct remote - a request to the other processor
@@ -36,8 +52,8 @@
  * @store: store @value; else load into it
  */
 struct remote {
-	uint64_t turn __attribute__((aligned(64)));
-	uint64_t done __attribute__((aligned(64)));
+	struct signal turn;
+	struct signal done;
 	volatile uint64_t *word __attribute__((aligned(64)));
 	uint64_t value;
 	int store;
@@ -58,6 +74,29 @@ static struct side owner, guest;	/* guest: another environment, for capabilities
 static uint32_t pages[BATCH], frames[2 * BATCH];
 static volatile uint64_t *window[2 * BATCH];	/* the first word of each frame */
 static uint32_t faults;
+
+/* ---- between the processors ---- */
+
+/* Most waits are short; a machine that is busy otherwise runs only one of the two at a time. */
+static void wait_for(struct signal *signal, uint32_t value)
+{
+	uint32_t spins, seen;
+
+	for (spins = 0; spins < SPINS; spins++)
+		if (__atomic_load_n(&signal->value, __ATOMIC_ACQUIRE) == value)
+			return;
+	__atomic_store_n(&signal->asleep, 1, __ATOMIC_SEQ_CST);
+	while ((seen = __atomic_load_n(&signal->value, __ATOMIC_SEQ_CST)) != value)
+		syscall(SYS_futex, &signal->value, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	__atomic_store_n(&signal->asleep, 0, __ATOMIC_RELAXED);
+}
+
+static void set(struct signal *signal, uint32_t value)
+{
+	__atomic_store_n(&signal->value, value, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&signal->asleep, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &signal->value, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
 
 /* ---- the other processor ---- */
 
@@ -82,23 +121,21 @@ static int on_fault(struct exo_fault *fault, void *ctx)
 
 static void *serve(void *arg)
 {
-	uint64_t turn = 0;
+	uint32_t turn = 0;
 
 	(void)arg;
 	pin(1);
 	bench_must(exo_fault_register(owner.env, on_fault, &owner, NULL), "fault handler");
 	bench_must(exo_fault_register(guest.env, on_fault, &guest, NULL), "fault handler");
 	for (;;) {
-		while (__atomic_load_n(&remote.turn, __ATOMIC_ACQUIRE) == turn)
-			;
-		turn++;
+		wait_for(&remote.turn, ++turn);
 		if (remote.quit)
 			break;
 		if (remote.store)
 			*remote.word = remote.value;
 		else
 			remote.value = *remote.word;
-		__atomic_store_n(&remote.done, turn, __ATOMIC_RELEASE);
+		set(&remote.done, turn);
 	}
 	bench_must(exo_fault_unregister(owner.env), "fault handler");
 	bench_must(exo_fault_unregister(guest.env), "fault handler");
@@ -110,9 +147,8 @@ static uint64_t ask(char *base, uint32_t page, int store, uint64_t value)
 	remote.word = bench_word(base, page);
 	remote.store = store;
 	remote.value = value;
-	__atomic_store_n(&remote.turn, remote.turn + 1, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&remote.done, __ATOMIC_ACQUIRE) != remote.turn)
-		;
+	set(&remote.turn, remote.turn.value + 1);
+	wait_for(&remote.done, remote.turn.value);
 	return remote.value;
 }
 
@@ -332,6 +368,6 @@ void m10_run(void)
 	    accessed, "control: accessed bit, no flush");
 
 	remote.quit = 1;
-	__atomic_store_n(&remote.turn, remote.turn + 1, __ATOMIC_RELEASE);
+	set(&remote.turn, remote.turn.value + 1);
 	pthread_join(thread, NULL);
 }
