@@ -434,8 +434,8 @@ static void *many_main(void *arg)
 
 	if (exo_fault_register(env, bind_it, &now, NULL))
 		now.wrong++;
-	for (round = 0; round < 4; round++)
-		for (page = 0; page < 32; page++) {
+	for (round = 0; round < 2; round++)
+		for (page = 0; page < 8; page++) {
 			*word(view, page);
 			exo_view_unbind1(view, page);
 		}
@@ -445,7 +445,7 @@ static void *many_main(void *arg)
 
 LIBEXO_TEST(libexo__upcall_threads)
 {
-	struct exo_view *view = view_of(32, 0, 0);
+	struct exo_view *view = view_of(8, 0, 0);
 	pthread_t threads[8];
 	unsigned int round, i;
 
@@ -457,7 +457,7 @@ LIBEXO_TEST(libexo__upcall_threads)
 		for (i = 0; i < 8; i++)
 			pthread_join(threads[i], NULL);
 	}
-	CHECK(!now.wrong && now.upcalls > 100);
+	CHECK(!now.wrong && now.upcalls > 80);
 	CHECK(exo_view_destroy(view) == 0);
 }
 

@@ -146,7 +146,7 @@ static void trace(void)
 	int i, n = backtrace(frames, 32);
 
 	for (i = 0; i < n; i++)
-		if ((char *)frames[i] >= (char *)touch && (char *)frames[i] < (char *)touch + 32)
+		if ((char *)frames[i] >= (char *)touch && (char *)frames[i] < (char *)touch + 256)
 			now.traced_touch = true;
 }
 
