@@ -18,10 +18,6 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define pte_mkwrite_novma(pte) pte_mkwrite(pte)
-#endif
-
 /* 7.1 renamed it. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
 #define zap_special_vma_range(vma, address, size) zap_vma_ptes(vma, address, size)

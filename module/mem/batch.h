@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A batch of operations on a view, under way: what bind.c and rebind.c share. See bind.c.
+ */
+#ifndef EXO_MEM_BATCH_H
+#define EXO_MEM_BATCH_H
+
+#include "mem/view.h"
+
+/**
+ * struct batch - a batch under way
+ * @view: entered
+ * @env: its environment
+ * @seq: number of this batch, in view->seq, once it has taken something away; else 0
+ * @bound: change of env->mem->nr_bound
+ * @pages: named so far
+ * @flags: EXO_OP_* of what the current operation has taken away
+ * @report: the caller wants @flags
+ * @direct: zap run by run: one small run, or there is a secondary MMU to be told
+ * @pending: something was taken away that is not flushed
+ * @must_flush: even if the view is lazy
+ */
+struct batch {
+	struct exo_view *view;
+	struct exo_env *env;
+	u64 seq;
+	s64 bound;
+	u32 pages;
+	u16 flags;
+	bool report;
+	bool direct;
+	bool pending;
+	bool must_flush;
+};
+
+static inline u16 pte_op_flags(pte_t pte)
+{
+	return (pte_young(pte) ? EXO_OP_ACCESSED : 0) | (pte_dirty(pte) ? EXO_OP_DIRTY : 0);
+}
+
+/* The number of this batch: at the first time it takes something away. */
+static inline u64 batch_seq(struct batch *b)
+{
+	if (!b->seq)
+		b->seq = ++b->view->seq;
+	return b->seq;
+}
+
+/* bind.c */
+u16 batch_slots_kept(const u64 *slots, u32 n);
+void batch_zap(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n, bool keep);
+void batch_take_away(struct batch *b, u32 page, u64 *slots, u32 n);
+void batch_unrecord(struct batch *b, u32 page, u32 frame);
+
+/* rebind.c */
+int batch_rebind(struct batch *b, const struct exo_mem_op *op);
+int batch_protect(struct batch *b, const struct exo_mem_op *op);
+
+#endif
