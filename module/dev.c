@@ -98,7 +98,7 @@ static int exo_release(struct inode *inode, struct file *file)
 
 /* Operations -------------------------------------------------------------------------------- */
 
-/* The row of an ioctl number, or NULL. Speculation-safe. */
+/* The row of an ioctl number, or NULL. Speculation-safe (INV-REQ-5). */
 static const struct exo_op *op_find(unsigned int cmd)
 {
 	/* _IO() leaves size and direction zero: anything else is no command of ours. */
@@ -110,9 +110,9 @@ static const struct exo_op *op_find(unsigned int cmd)
 }
 
 /*
- * Copy the struct in by the size rule. Its size is what the first read found. Structs are small
- * and a multiple of 8 (abi.c): words in line are much cheaper than copy_from_user(), and that is a
- * good part of a short batch.
+ * Copy the struct in by the size rule (INV-REQ-2) and once (INV-REQ-1): of its size, which is read
+ * twice, the first read counts. Structs are small and a multiple of 8 (abi.c): words in line are
+ * much cheaper than copy_from_user(), and that is a good part of a short batch.
  */
 static int op_copy_in(const struct exo_op *op, u64 *arg, u64 __user *uarg)
 {

@@ -28,7 +28,8 @@ struct exo_env;
  * @nr: enum exo_nr
  * @size: what this module knows of the struct
  * @flags: EXO_OP_*; ADMIN and THREAD are EOPNOTSUPP through uring_cmd
- * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked
+ * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked. Without memory at
+ *	any step the state is as before, of a batch as after out_done operations (INV-REQ-7)
  */
 struct exo_op {
 	u16 nr;
