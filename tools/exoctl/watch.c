@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * exoctl watch: looks at the pool and at the environments again and again, and prints what changed.
+ * Environments of exoctl itself, which come and go with every command, are left out.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -18,11 +19,17 @@ struct request {
 	uint32_t interval_ms;
 };
 
+/* An environment, and what its process was called: a process that is gone has no name any more. */
+struct known {
+	struct exo_env_status st;
+	char comm[32];
+};
+
 struct watch {
 	const struct request *req;
 	uint64_t printed;
 	uint64_t present;
-	struct exo_env_status *rows;
+	struct known *rows;
 	size_t count;
 };
 
@@ -74,16 +81,17 @@ static bool finished(const struct watch *watch)
 	return stop || (watch->req->count && watch->printed >= watch->req->count);
 }
 
-/* One line about an environment, or about the pool (row NULL). */
-static void print_change(struct watch *watch, const struct exo_env_status *row, const char *what,
+/* One line about an environment, or about the pool (known NULL). */
+static void print_change(struct watch *watch, const struct known *known, const char *what,
 			 uint64_t frames)
 {
+	const struct exo_env_status *row = known ? &known->st : NULL;
 	struct timespec now;
 	struct tm tm;
 	char text[16];
 	cJSON *object;
 
-	if (finished(watch))
+	if (finished(watch) || (known && !strcmp(known->comm, "exoctl")))
 		return;
 	watch->printed++;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -108,52 +116,83 @@ static void print_change(struct watch *watch, const struct exo_env_status *row, 
 	printf("%s.%03ld  ", text, now.tv_nsec / 1000000);
 	if (!row)
 		printf("pool                              %-7s %8" PRIu64 " frames\n", what, frames);
+	else if (!strcmp(what, "opened") || !strcmp(what, "closed"))
+		printf("env %-5" PRIu64 " %-8s %-15s %-7s\n", (uint64_t)row->out_env,
+		       exoctl_user(row->out_uid), known->comm, what);
 	else
 		printf("env %-5" PRIu64 " %-8s %-15s %-7s %8" PRIu64 " frames, holds %" PRIu32 "\n",
-		       (uint64_t)row->out_env, exoctl_user(row->out_uid), exoctl_comm(row->out_pid),
-		       what, frames, row->out_frames);
+		       (uint64_t)row->out_env, exoctl_user(row->out_uid), known->comm, what, frames,
+		       row->out_frames);
 	fflush(stdout);
 }
 
 /* How many of the frames that went missing were asked, given or taken. */
 static void compare_env(struct watch *watch, const struct exo_env_status *old,
-			const struct exo_env_status *row)
+			const struct known *row)
 {
-	if (row->out_asked > old->out_asked)
-		print_change(watch, row, "asked", row->out_asked - old->out_asked);
-	if (row->out_given > old->out_given)
-		print_change(watch, row, "gave", row->out_given - old->out_given);
-	if (row->out_taken > old->out_taken)
-		print_change(watch, row, "lost", row->out_taken - old->out_taken);
+	if (row->st.out_asked > old->out_asked)
+		print_change(watch, row, "asked", row->st.out_asked - old->out_asked);
+	if (row->st.out_given > old->out_given)
+		print_change(watch, row, "gave", row->st.out_given - old->out_given);
+	if (row->st.out_taken > old->out_taken)
+		print_change(watch, row, "lost", row->st.out_taken - old->out_taken);
 }
 
 /* Both lists are in order of number. */
-static void compare(struct watch *watch, const struct exo_env_status *rows, size_t count)
+static void compare(struct watch *watch, const struct known *rows, size_t count)
 {
 	const struct exo_env_status none = { 0 };
 	size_t i = 0, j = 0;
 
 	while (i < watch->count || j < count) {
-		if (j == count || (i < watch->count && watch->rows[i].out_env < rows[j].out_env)) {
-			print_change(watch, &watch->rows[i], "closed", watch->rows[i].out_frames);
+		if (j == count || (i < watch->count && watch->rows[i].st.out_env < rows[j].st.out_env)) {
+			print_change(watch, &watch->rows[i], "closed", watch->rows[i].st.out_frames);
 			i++;
-		} else if (i == watch->count || watch->rows[i].out_env > rows[j].out_env) {
-			print_change(watch, &rows[j], "opened", rows[j].out_frames);
+		} else if (i == watch->count || watch->rows[i].st.out_env > rows[j].st.out_env) {
+			print_change(watch, &rows[j], "opened", rows[j].st.out_frames);
 			compare_env(watch, &none, &rows[j]);
 			j++;
 		} else {
-			compare_env(watch, &watch->rows[i], &rows[j]);
+			compare_env(watch, &watch->rows[i].st, &rows[j]);
 			i++;
 			j++;
 		}
 	}
 }
 
+/* What is open now; names are taken over from the last look, where they are known. */
+static struct known *look(struct exo_env *env, const struct watch *watch, size_t *out_count)
+{
+	struct exo_env_status *rows;
+	struct known *known;
+	size_t i, j = 0;
+
+	rows = exoctl_environments(env, out_count);
+	known = calloc(*out_count + 1, sizeof(*known));
+	if (!known) {
+		exoctl_fail("out of memory");
+		exit(EXOCTL_FAILED);
+	}
+	for (i = 0; i < *out_count; i++) {
+		known[i].st = rows[i];
+		while (j < watch->count && watch->rows[j].st.out_env < rows[i].out_env)
+			j++;
+		if (j < watch->count && watch->rows[j].st.out_env == rows[i].out_env &&
+		    watch->rows[j].comm[0])
+			memcpy(known[i].comm, watch->rows[j].comm, sizeof(known[i].comm));
+		else
+			snprintf(known[i].comm, sizeof(known[i].comm), "%.31s",
+				 exoctl_comm(rows[i].out_pid));
+	}
+	free(rows);
+	return known;
+}
+
 static int watch_loop(struct exo_env *env, const struct request *req)
 {
 	struct timespec pause = { req->interval_ms / 1000, req->interval_ms % 1000 * 1000000L };
 	struct watch watch = { .req = req };
-	struct exo_env_status *rows;
+	struct known *rows;
 	const struct exo_table *table;
 	struct timespec start, now;
 	uint64_t present;
@@ -164,11 +203,11 @@ static int watch_loop(struct exo_env *env, const struct request *req)
 	if (ret < 0)
 		return exoctl_fail_errno(ret, "can't map the frame table");
 	watch.present = table->present;
-	watch.rows = exoctl_environments(env, &watch.count);
+	watch.rows = look(env, &watch, &watch.count);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	while (!finished(&watch)) {
 		nanosleep(&pause, NULL);
-		rows = exoctl_environments(env, &count);
+		rows = look(env, &watch, &count);
 		compare(&watch, rows, count);
 		present = table->present;
 		if (present != watch.present)
