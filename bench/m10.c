@@ -27,6 +27,7 @@
 #ifndef ROUNDS
 #define ROUNDS 100000
 #endif
+#define CONTROL_ROUNDS (ROUNDS / 10)
 #define SPINS 2000
 #define BATCH 64
 #define PAGES (64 * 512)	/* 128 MiB: scattered pages lie in 64 regions */
@@ -74,6 +75,7 @@ static struct side owner, guest;	/* guest: another environment, for capabilities
 static uint32_t pages[BATCH], frames[2 * BATCH];
 static volatile uint64_t *window[2 * BATCH];	/* the first word of each frame */
 static uint32_t faults;
+static uint32_t rounds;
 
 /* ---- between the processors ---- */
 
@@ -170,7 +172,7 @@ static uint32_t unbind_rounds(struct exo_view *view, char *base, uint32_t n)
 		bind[i] = exo_op(pages[i], 1, frames[i], RW);
 		unbind[i] = exo_op(pages[i], 1, 0, 0);
 	}
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		probe = round % n;
 		*window[probe] = round;
 		bench_must(exo_view_bind(view, bind, n, NULL), "bind");
@@ -196,7 +198,7 @@ static uint32_t rebind_rounds(struct exo_view *view, char *base, uint32_t n)
 		op[1][i] = exo_op(pages[i], 1, frames[BATCH + i], RW);
 	}
 	bench_must(exo_view_bind(view, op[0], n, NULL), "bind");
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		probe = round % n;
 		*window[turn * BATCH + probe] = 2 * (uint64_t)round;
 		*window[(1 - turn) * BATCH + probe] = 2 * (uint64_t)round + 1;
@@ -220,7 +222,7 @@ static uint32_t protect_rounds(void)
 {
 	uint32_t round, page = pages[0], stale = 0;
 
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		*window[0] = round;
 		bench_must(exo_view_rebind1(owner.view, page, frames[0], RW), "bind");
 		ask(owner.base, page, 1, ~(uint64_t)round);
@@ -240,7 +242,7 @@ static uint32_t revoke_rounds(void)
 	uint32_t round, page = pages[0], stale = 0;
 	struct exo_cap cap;
 
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		*window[0] = round;
 		bench_must(exo_cap_create(owner.env, EXO_CAP_FRAME, frames[0], RW, &cap), "capability");
 		bench_must(exo_mem_import(guest.env, &cap, NULL, NULL, NULL), "import");
@@ -263,7 +265,7 @@ static uint32_t handover_rounds(void)
 	uint32_t round, page = pages[0], frame, stale = 0;
 	uint64_t seen;
 
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		bench_must(exo_mem_alloc_any(owner.env, &frame, 1), "frame");
 		bench_must(exo_view_rebind1(owner.lazy, page, frame, RW), "bind");
 		ask(owner.lazy_base, page, 1, round);
@@ -288,7 +290,7 @@ static uint32_t bit_rounds(uint32_t clear, uint8_t bit, int store)
 	uint8_t bits;
 
 	bench_must(exo_view_bind1(owner.view, page, frames[0], RW), "bind");
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		ask(owner.base, page, store, round);
 		bench_must(exo_view_harvest(owner.view, page, 1, clear, &bits, NULL, NULL), "harvest");
 		ask(owner.base, page, store, round);
@@ -327,8 +329,8 @@ static void map_frames(void)
 
 static void row(const char *id, const char *measure, uint32_t ours, uint32_t control, const char *name)
 {
-	bench_row(id, measure, ours, control, name, "%d rounds; %u faults so far", ROUNDS,
-		  __atomic_load_n(&faults, __ATOMIC_RELAXED));
+	bench_row(id, measure, ours, control, name, "%d rounds, the control %d; %u faults so far",
+		  ROUNDS, CONTROL_ROUNDS, __atomic_load_n(&faults, __ATOMIC_RELAXED));
 	if (!control)
 		bench_fail("%s: the control saw nothing stale: the measurement is blind", id);
 }
@@ -348,8 +350,11 @@ void m10_run(void)
 		bench_fail("no thread");
 	pin(0);
 
+	rounds = CONTROL_ROUNDS;
 	lazy_unbind = unbind_rounds(owner.lazy, owner.lazy_base, 1);
 	lazy_rebind = rebind_rounds(owner.lazy, owner.lazy_base, 1);
+	accessed = bit_rounds(EXO_HARVEST_CLEAR_ACCESSED, EXO_OP_ACCESSED, 0);
+	rounds = ROUNDS;
 	row("M10.unbind", "unbind of one page", unbind_rounds(owner.view, owner.base, 1), lazy_unbind,
 	    "control: lazy view, no flush");
 	row("M10.unbind", "unbind of 64 scattered pages", unbind_rounds(owner.view, owner.base, BATCH),
@@ -363,7 +368,6 @@ void m10_run(void)
 	row("M10.revoke", "capability revoked", revoke_rounds(), lazy_rebind, "control: lazy view, no flush");
 	row("M10.handover", "lazy view, frame freed and given to another environment", handover_rounds(),
 	    lazy_rebind, "control: lazy view, no flush, same owner");
-	accessed = bit_rounds(EXO_HARVEST_CLEAR_ACCESSED, EXO_OP_ACCESSED, 0);
 	row("M10.dirty", "dirty bit cleared, page stored to", bit_rounds(EXO_HARVEST_CLEAR_DIRTY, EXO_OP_DIRTY, 1),
 	    accessed, "control: accessed bit, no flush");
 
