@@ -20,8 +20,8 @@
  *  - the fault path: on an empty PTE it calls our ->fault, which takes view->lock, and ->map_pages does
  *    nothing. On a present one it compares the PTE with what it has read, and then sets accessed and
  *    dirty bits in that value, or (do_wp_page()) calls our ->pfn_mkwrite. That is a write of an
- *    old value, under the page table's lock only. So whoever *changes* a PTE here takes that lock,
- *    else a translation that was just cleared could come back. Filling an empty PTE needs no
+ *    old value, under the page table's lock only. So whoever *changes* a PTE here takes that lock
+ *    (or see take_pte()), else a translation that was just cleared could come back. Filling an empty PTE needs no
  *    lock: nobody writes to an empty one but we.
  *  - NUMA balancing, KSM, clear_refs, MADV_*, mbind, mlock, the OOM reaper: skip VM_PFNMAP or VM_IO.
  *    userfaultfd: refuses what isn't VM_MAYWRITE. mprotect, pkey_mprotect: refused by ->mprotect.
@@ -179,6 +179,12 @@ void batch_unrecord(struct batch *b, u32 page, u32 frame)
 
 /* UNBIND ------------------------------------------------------------------------------------ */
 
+/* exo_frame.bound of a frame whose first binding is there. Little endian, as x86 is. */
+static __always_inline u64 bound_at(u32 number, u32 page)
+{
+	return number | (u64)page << 32;
+}
+
 /*
  * Drop the record of an own frame whose first binding is here. False: it isn't such a one. Owner
  * locked, if it is @env.
@@ -186,7 +192,7 @@ void batch_unrecord(struct batch *b, u32 page, u32 frame)
 static __always_inline bool unrecord_own(struct exo_frame *frame, const struct exo_env *env,
 					 u32 number, u32 page, u64 seq)
 {
-	if (unlikely(frame->owner != env || frame->bpage != page || frame->bview != number))
+	if (unlikely(frame->owner != env || frame->bound != bound_at(number, page)))
 		return false;
 	frame->bpage = EXO_NO_PAGE;
 	frame->stale = seq;
@@ -298,7 +304,8 @@ static __always_inline bool is_free(const struct exo_frame *frame, const struct 
 				    u32 number)
 {
 	return frame->owner == env && frame->phase == EXO_PHASE_TAKEN &&
-	       frame->bpage == EXO_NO_PAGE && (frame->bview == number || !frame->stale);
+	       (frame->bound == bound_at(number, EXO_NO_PAGE) ||
+		(frame->bpage == EXO_NO_PAGE && !frame->stale));
 }
 
 /* Returns how many pages from the first on were bound. All frames are in one block. */
@@ -321,8 +328,7 @@ static noinline u32 bind_own(struct batch *b, struct exo_region *region, u32 pag
 	for (i = 0; i < n; i++, frame++, pte++, addr += PAGE_SIZE) {
 		if (unlikely(slots[i] || !is_free(frame, env, number)))
 			break;
-		frame->bview = number;
-		frame->bpage = page + i;
+		frame->bound = bound_at(number, page + i);
 		WRITE_ONCE(slots[i], slot + i);
 		exo_set_pte(mm, addr, pte, exo_view_pte(frame, write));
 	}
@@ -435,13 +441,12 @@ static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u
 {
 	struct exo_view *const view = b->view;
 	struct exo_env *const env = b->env;
-	const u32 pages = view->pages, skew = view->skew, number = view->number;
+	const u32 pages = view->pages, number = view->number;
 	struct exo_region *const regions = view->regions;
-	u64 **const chunks = view->chunks;
+	struct exo_region *region;
 	struct exo_frame *frame;
-	u32 i, page, place, how;
-	u64 *slot;
-	pte_t *pte;
+	u64 *slot, write;
+	u32 i, page, how;
 
 	spin_lock(&env->mem->frames_lock);
 	for (i = 0; i < count; i++) {
@@ -451,37 +456,58 @@ static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u
 			     (how & ~EXO_RIGHT_WRITE) != EXO_RIGHT_READ))
 			break;
 		page = array_index_nospec(page, pages);
-		slot = chunks[page / EXO_CHUNK_SLOTS];
-		place = page + skew;
-		pte = regions[place / PTRS_PER_PTE].table;
-		if (unlikely(!slot || !pte))
-			break;
-		slot += page % EXO_CHUNK_SLOTS;
+		region = &regions[page / PTRS_PER_PTE];
+		slot = region->slots;
 		frame = exo_frame(ops[i].frame);
-		if (unlikely(*slot || !frame || !is_free(frame, env, number)))
+		if (unlikely(!slot || !frame))
 			break;
-		frame->bview = number;
-		frame->bpage = page;
-		WRITE_ONCE(*slot, exo_slot(ops[i].frame, how & EXO_RIGHT_WRITE));
-		exo_set_pte(view->mm, exo_view_address(view, page), pte + place % PTRS_PER_PTE,
-			    exo_view_pte(frame, how & EXO_RIGHT_WRITE));
+		slot += page % PTRS_PER_PTE;
+		if (unlikely(*slot || !is_free(frame, env, number)))
+			break;
+		frame->bound = bound_at(number, page);
+		write = how / EXO_RIGHT_WRITE;
+		WRITE_ONCE(*slot, exo_slot(ops[i].frame, false) | write * EXO_SLOT_WRITE);
+		exo_set_pte(view->mm, exo_view_address(view, page),
+			    region->table + page % PTRS_PER_PTE, exo_view_pte(frame, write));
 	}
 	spin_unlock(&env->mem->frames_lock);
 	b->bound += i;
 	return i;
 }
 
+/*
+ * Clear one PTE without its page table's lock. Only the fault path may be writing it, see above: it compares
+ * and writes with the lock held. The exchange is a full barrier, so whoever takes the lock after it
+ * finds the PTE empty and leaves it alone. And if the lock is free now, and the PTE empty, then nobody
+ * who took the lock before has put the old one back, or will.
+ */
+static __always_inline pte_t take_pte(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+				      spinlock_t *ptl)
+{
+	pte_t pte = ptep_get_and_clear(mm, addr, ptep);
+
+	if (likely(!spin_is_locked(ptl))) {
+		smp_rmb();
+		if (likely(pte_none(READ_ONCE(*ptep))))
+			return pte;
+	}
+	spin_lock(ptl);
+	pte = __pte(pte_val(pte) | pte_val(ptep_get_and_clear(mm, addr, ptep)));
+	spin_unlock(ptl);
+	return pte;
+}
+
 static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 count)
 {
 	struct exo_view *const view = b->view;
 	struct exo_env *const env = b->env;
-	const u32 pages = view->pages, skew = view->skew, number = view->number;
+	const u32 pages = view->pages, number = view->number;
 	struct exo_region *const regions = view->regions;
-	u64 **const chunks = view->chunks;
 	const u64 seq = batch_seq(b);
+	const bool report = b->report;
 	struct exo_region *region;
-	u32 i, page, place;
 	u64 *slot, old;
+	u32 i, page;
 	pte_t pte;
 
 	spin_lock(&env->mem->frames_lock);
@@ -491,22 +517,19 @@ static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 c
 			     ops[i].rights || ops[i].flags))
 			break;
 		page = array_index_nospec(page, pages);
-		slot = chunks[page / EXO_CHUNK_SLOTS];
-		place = page + skew;
-		region = &regions[place / PTRS_PER_PTE];
-		if (unlikely(!slot || !region->table))
+		region = &regions[page / PTRS_PER_PTE];
+		if (unlikely(!region->slots))
 			break;
-		slot += page % EXO_CHUNK_SLOTS;
+		slot = region->slots + page % PTRS_PER_PTE;
 		old = *slot;
 		if (unlikely(!old || !unrecord_own(exo_frame_known(EXO_SLOT_FRAME(old)), env,
 						   number, page, seq)))
 			break;
-		spin_lock(region->ptl);
-		pte = ptep_get_and_clear(view->mm, exo_view_address(view, page),
-					 region->table + place % PTRS_PER_PTE);
-		spin_unlock(region->ptl);
+		pte = take_pte(view->mm, exo_view_address(view, page),
+			       region->table + page % PTRS_PER_PTE, region->ptl);
 		WRITE_ONCE(*slot, 0);
-		ops[i].flags = exo_slot_kept(old) | pte_op_flags(pte);
+		if (report)
+			ops[i].flags = exo_slot_kept(old) | pte_op_flags(pte);
 	}
 	spin_unlock(&env->mem->frames_lock);
 	b->bound -= i;
@@ -640,7 +663,8 @@ static int copy_and_run(struct exo_env *env, struct exo_mem_batch *batch, enum e
 static noinline int copy_and_run_some(struct exo_env *env, struct exo_mem_batch *batch,
 				      enum exo_batch_kind kind)
 {
-	struct exo_mem_op ops[STACK_OPS];
+	/* All that is used of it is copied from user space; clearing a KiB first would show. */
+	struct exo_mem_op ops[STACK_OPS] __attribute__((__uninitialized__));
 
 	return copy_and_run(env, batch, kind, ops);
 }

@@ -86,8 +86,13 @@ struct exo_frame {
 	struct exo_env *owner;
 	u64 generation;
 	u64 stale;
-	u32 bview;
-	u32 bpage;
+	union {
+		struct {
+			u32 bview;
+			u32 bpage;
+		};
+		u64 bound;	/* both at once */
+	};
 	union {
 		struct list_head more;
 		struct exo_user *payer;

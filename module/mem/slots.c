@@ -40,8 +40,12 @@ u64 *exo_slots_chunk(struct exo_view *view, u32 page)
 {
 	u64 **chunk = &view->chunks[page / EXO_CHUNK_SLOTS];
 
-	if (!*chunk)
-		*chunk = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (likely(*chunk))
+		return *chunk;
+	*chunk = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	/* The page table may have been learned before, by an operation that binds nothing. */
+	if (*chunk && !view->skew && exo_view_region(view, page)->table)
+		exo_view_region(view, page)->slots = *chunk;
 	return *chunk;
 }
 
@@ -60,6 +64,8 @@ void exo_region_learned(struct exo_view *view, struct exo_region *region, pte_t 
 
 	region->ptl = pte_lockptr(view->mm, &pmd);
 	region->table = table;
+	if (!view->skew)
+		region->slots = view->chunks[region - view->regions];
 }
 
 static int learn_fn(pte_t *pte, unsigned long addr, void *data)
@@ -102,6 +108,7 @@ void exo_regions_forget(struct exo_view *view)
 
 	for (i = 0; i < view->nr_regions; i++) {
 		view->regions[i].table = NULL;
+		view->regions[i].slots = NULL;
 		view->regions[i].huge = false;
 	}
 }

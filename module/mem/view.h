@@ -32,12 +32,14 @@
 
 /**
  * struct exo_region - 2 MiB of address space that a view covers, wholly or in part
+ * @slots: the chunk of its pages, as soon as @table is there too; else, and in a view with a skew, NULL
  * @table: its page table, once it was learned (INV-VIEW-8)
  * @ptl: the page table's lock
  * @huge: a whole 2 MiB frame is bound here, with the same rights everywhere, and there is no page table:
  *	  one entry maps it, as soon as it is touched
  */
 struct exo_region {
+	u64 *slots;
 	pte_t *table;
 	spinlock_t *ptl;
 	bool huge;
