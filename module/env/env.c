@@ -13,7 +13,8 @@
 LIST_HEAD(exo_envs);
 DEFINE_MUTEX(exo_envs_lock);
 
-static struct workqueue_struct *free_wq;
+struct workqueue_struct *exo_env_wq;
+
 static u64 last_number;		/* under exo_envs_lock */
 
 /* Process context, a grace period after the last reference is gone. */
@@ -157,7 +158,7 @@ static void env_last_put(struct kref *ref)
 {
 	struct exo_env *env = container_of(ref, struct exo_env, ref);
 
-	queue_rcu_work(free_wq, &env->free_work);
+	queue_rcu_work(exo_env_wq, &env->free_work);
 }
 
 /**
@@ -199,8 +200,10 @@ struct exo_env *exo_env_find(u64 number)
  */
 void exo_envs_flush(void)
 {
+	/* Events that still signal have references; then come grace periods, then the freeing. */
+	flush_workqueue(exo_env_wq);
 	rcu_barrier();
-	flush_workqueue(free_wq);
+	flush_workqueue(exo_env_wq);
 }
 
 /**
@@ -210,14 +213,16 @@ void exo_envs_flush(void)
  */
 int exo_envs_init(void)
 {
-	free_wq = alloc_workqueue("exo_free", WQ_UNBOUND, 0);
-	return free_wq ? 0 : -ENOMEM;
+	/* A request for frames must come through when there is no memory for a new worker. */
+	exo_env_wq = alloc_workqueue("exo_env", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return exo_env_wq ? 0 : -ENOMEM;
 }
 
 /**
- * exo_envs_exit() - at unload, after exo_envs_flush()
+ * exo_envs_exit() - at unload, after all that had references
  */
 void exo_envs_exit(void)
 {
-	destroy_workqueue(free_wq);
+	exo_envs_flush();
+	destroy_workqueue(exo_env_wq);
 }

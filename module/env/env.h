@@ -76,12 +76,14 @@ struct exo_user {
 
 /**
  * struct exo_event_ring - the kernel's half of the event ring
- * @lock: guards everything here but @wait; a leaf
+ * @lock: guards @shared, @head, @overflow and @seq; a leaf
  * @shared: what user space maps; as long as the environment lives
  * @head: events ever posted: the truth, @shared->head is a copy
  * @overflow: events lost: the truth
  * @seq: number of the last event, lost ones included
- * @eventfd: signalled at each event, or NULL
+ * @signal_lock: guards @eventfd
+ * @signal_work: tells the readers; holds a reference to the environment while it is queued
+ * @eventfd: signalled when there are events, or NULL
  * @wait: for poll
  */
 struct exo_event_ring {
@@ -90,6 +92,8 @@ struct exo_event_ring {
 	u64 head;
 	u64 overflow;
 	u32 seq;
+	struct mutex signal_lock;
+	struct work_struct signal_work;
 	struct eventfd_ctx *eventfd;
 	wait_queue_head_t wait;
 };
@@ -121,6 +125,9 @@ struct exo_env {
 /* All live environments, in order of number. */
 extern struct list_head exo_envs;
 extern struct mutex exo_envs_lock;
+
+/* For what an environment's end or its events need done later. */
+extern struct workqueue_struct *exo_env_wq;
 
 /* env/env.c */
 struct exo_env *exo_env_create(struct file *file);	/* or ERR_PTR */
@@ -154,8 +161,9 @@ int exo_quota_set_op(struct exo_env *env, void *arg);
 int exo_users_init(void);
 void exo_users_exit(void);
 
-/* env/ring.c: any context that may take a spinlock (not hard irq) */
+/* env/ring.c: the first from any process context, also under a spinlock; the second sleeps */
 void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3);
+void exo_event_post_now(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3);
 int exo_event_ring_init(struct exo_event_ring *ring);
 void exo_event_ring_exit(struct exo_event_ring *ring);
 int exo_event_ring_mmap(struct exo_env *env, struct vm_area_struct *vma);

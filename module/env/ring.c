@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The event ring. The module keeps its own head and never reads back what is in shared memory, but
+ * The event ring. An event is written where it happens, perhaps under a spinlock; pollers and the
+ * eventfd are told by a worker: how many callbacks hang on them is up to user space.
+ *
+ * The module keeps its own head and never reads back what is in shared memory, but
  * for the reader's tail, which decides only whether there is room (INV-ENV-4).
  */
 #include <linux/eventfd.h>
@@ -13,6 +16,24 @@
 #include "env/env.h"
 #include "vma.h"
 
+/* Tell who waits. Takes as long as user space likes: sleeps, no spinlock. */
+static void signal_readers(struct exo_event_ring *ring)
+{
+	mutex_lock(&ring->signal_lock);
+	if (ring->eventfd)
+		eventfd_signal(ring->eventfd);
+	mutex_unlock(&ring->signal_lock);
+	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+static void signal_work(struct work_struct *work)
+{
+	struct exo_event_ring *ring = container_of(work, struct exo_event_ring, signal_work);
+
+	signal_readers(ring);
+	exo_env_put(container_of(ring, struct exo_env, ring));
+}
+
 /**
  * exo_event_ring_init() - the ring of a new environment
  * @ring: zeroed
@@ -24,6 +45,8 @@ int exo_event_ring_init(struct exo_event_ring *ring)
 	BUILD_BUG_ON(sizeof(struct exo_ring) % PAGE_SIZE);
 
 	spin_lock_init(&ring->lock);
+	mutex_init(&ring->signal_lock);
+	INIT_WORK(&ring->signal_work, signal_work);
 	init_waitqueue_head(&ring->wait);
 	ring->shared = __vmalloc(sizeof(*ring->shared),
 				 GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
@@ -66,28 +89,50 @@ static void post_locked(struct exo_event_ring *ring, u32 type, const u64 arg[4])
 	smp_store_release(&shared->head, ring->head);
 }
 
+static void post(struct exo_event_ring *ring, u32 type, u64 a0, u64 a1, u64 a2, u64 a3)
+{
+	const u64 arg[4] = { a0, a1, a2, a3 };
+
+	spin_lock(&ring->lock);
+	post_locked(ring, type, arg);
+	spin_unlock(&ring->lock);
+}
+
 /**
- * exo_event_post() - post an event
- * @env: to whom; may be dead
+ * exo_event_post() - post an event; readers hear of it soon
+ * @env: to whom, with a reference; may be dead
  * @type: enum exo_event_type
  * @a0: arg[0]
  * @a1: arg[1]
  * @a2: arg[2]
  * @a3: arg[3]
  *
- * Context: any but hard interrupts; takes ring->lock. Doesn't allocate.
+ * Context: not in interrupts; takes ring->lock. Doesn't allocate. How long it takes is not up to user
+ * space.
  */
 void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3)
 {
-	struct exo_event_ring *ring = &env->ring;
-	const u64 arg[4] = { a0, a1, a2, a3 };
+	post(&env->ring, type, a0, a1, a2, a3);
+	exo_env_get(env);
+	if (!queue_work(exo_env_wq, &env->ring.signal_work))
+		exo_env_put(env);
+}
 
-	spin_lock(&ring->lock);
-	post_locked(ring, type, arg);
-	if (ring->eventfd)
-		eventfd_signal(ring->eventfd);
-	spin_unlock(&ring->lock);
-	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+/**
+ * exo_event_post_now() - post an event that the caller itself waits for an answer to
+ * @env: the caller's own
+ * @type: enum exo_event_type
+ * @a0: arg[0]
+ * @a1: arg[1]
+ * @a2: arg[2]
+ * @a3: arg[3]
+ *
+ * Context: sleeps, and takes as long as the environment made it take.
+ */
+void exo_event_post_now(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3)
+{
+	post(&env->ring, type, a0, a1, a2, a3);
+	signal_readers(&env->ring);
 }
 
 /**
@@ -149,9 +194,9 @@ int exo_env_eventfd_op(struct exo_env *env, void *arg)
 			return PTR_ERR(ctx);
 	}
 
-	spin_lock(&env->ring.lock);
+	mutex_lock(&env->ring.signal_lock);
 	swap(env->ring.eventfd, ctx);
-	spin_unlock(&env->ring.lock);
+	mutex_unlock(&env->ring.signal_lock);
 	if (ctx)
 		eventfd_ctx_put(ctx);
 	return 0;

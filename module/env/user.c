@@ -26,7 +26,7 @@ static struct exo_limits defaults = {
 	.min = 64,
 	.deadline_ms = 1000,
 	.envs = 4096,
-	.views = 65535,
+	.views = 4096,
 };
 
 module_param_named(default_frames, defaults.frames, uint, 0444);
@@ -38,7 +38,7 @@ MODULE_PARM_DESC(default_deadline_ms, "time to give frames back, at most an hour
 module_param_named(default_envs, defaults.envs, uint, 0444);
 MODULE_PARM_DESC(default_envs, "most environments of a uid (default: 4096)");
 module_param_named(default_views, defaults.views, uint, 0444);
-MODULE_PARM_DESC(default_views, "most views of a uid (default: 65535)");
+MODULE_PARM_DESC(default_views, "most views of a uid (default: 4096)");
 
 /**
  * exo_user_of() - who is charged for what these credentials open

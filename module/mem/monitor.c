@@ -79,7 +79,7 @@ vm_fault_t exo_monitor_deliver(struct exo_view *view, struct vm_fault *vmf, u32 
 	list_add_tail(&waiter.node, &view->waiters);
 	spin_unlock(&view->wait.lock);
 	if (!is_answered(view, page, fault)) {
-		exo_event_post(env, EXO_EVENT_FAULT, view->number, page, fault,
+		exo_event_post_now(env, EXO_EVENT_FAULT, view->number, page, fault,
 			       task_pid_nr_ns(current, ns_of_pid(env->opener)));
 		release_fault_lock(vmf);
 		wait_event_killable(view->wait, READ_ONCE(waiter.woken));

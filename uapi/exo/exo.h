@@ -193,7 +193,7 @@ struct exo_ring {
 /* Environments and quotas -------------------------------------------------------------------- */
 
 /**
- * struct exo_env_eventfd - EXO_ENV_EVENTFD: signal this eventfd at each event
+ * struct exo_env_eventfd - EXO_ENV_EVENTFD: signal this eventfd when there are new events
  * @fd: the eventfd, or -1 for none
  */
 struct exo_env_eventfd {
