@@ -538,10 +538,46 @@ static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 c
 	return i;
 }
 
+/*
+ * The same for one operation that flushes by itself: the zap clears the PTE. The record goes before
+ * the flush and says so; nobody looks at it without view->lock.
+ */
+static noinline u32 unbind_direct(struct batch *b, const struct exo_mem_op *op)
+{
+	struct exo_view *const view = b->view;
+	spinlock_t *lock = &b->env->mem->frames_lock;
+	const u64 seq = batch_seq(b);
+	struct exo_region *region;
+	u32 page = op->page;
+	u64 *slot;
+	bool mine;
+
+	if (unlikely(op->count != 1 || page >= view->pages || op->frame || op->rights ||
+		     op->flags || b->report))
+		return 0;
+	page = array_index_nospec(page, view->pages);
+	region = &view->regions[page / PTRS_PER_PTE];
+	if (unlikely(!region->slots))
+		return 0;
+	slot = region->slots + page % PTRS_PER_PTE;
+	if (unlikely(!*slot))
+		return 0;
+	spin_lock(lock);
+	mine = unrecord_own(exo_frame_known(EXO_SLOT_FRAME(*slot)), b->env, view->number, page,
+			    seq);
+	spin_unlock(lock);
+	if (unlikely(!mine))
+		return 0;
+	WRITE_ONCE(*slot, 0);
+	zap_special_vma_range(view->vma, exo_view_address(view, page), PAGE_SIZE);
+	b->bound--;
+	return 1;
+}
+
 /* Batches ----------------------------------------------------------------------------------- */
 
 /* The general way, for one operation. */
-static int run_op(struct batch *b, enum exo_batch_kind kind, struct exo_mem_op *op)
+static noinline int run_op(struct batch *b, enum exo_batch_kind kind, struct exo_mem_op *op)
 {
 	int ret = 0;
 
@@ -576,8 +612,8 @@ static u32 run_simple_ops(struct batch *b, enum exo_batch_kind kind, struct exo_
 	count = min_t(u32, count, BREATH);
 	if (kind == EXO_BATCH_BIND)
 		return bind_simple(b, ops, count);
-	if (kind == EXO_BATCH_UNBIND && !b->direct)
-		return unbind_simple(b, ops, count);
+	if (kind == EXO_BATCH_UNBIND)
+		return b->direct ? unbind_direct(b, ops) : unbind_simple(b, ops, count);
 	return 0;
 }
 
@@ -622,7 +658,7 @@ static void finish(struct batch *b)
 		WRITE_ONCE(view->flushed, b->seq);
 }
 
-static int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind,
+static noinline int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind,
 		     struct exo_mem_op *ops)
 {
 	struct batch b = {
@@ -645,6 +681,26 @@ static int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_
 	return ret;
 }
 
+/* One operation is copied in line: the checks of a copy of any length cost more than the copy. */
+static int copy_op(struct exo_mem_op *op, const void __user *uop)
+{
+	u64 __user *from = (u64 __user *)uop;
+	u64 words[sizeof(*op) / sizeof(u64)];
+
+	BUILD_BUG_ON(sizeof(words) != sizeof(*op) || ARRAY_SIZE(words) != 2);
+	if (!user_access_begin(from, sizeof(words)))
+		return -EFAULT;
+	unsafe_get_user(words[0], from, err_fault);
+	unsafe_get_user(words[1], from + 1, err_fault);
+	user_access_end();
+	memcpy(op, words, sizeof(words));
+	return 0;
+
+err_fault:
+	user_access_end();
+	return -EFAULT;
+}
+
 static int copy_and_run(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind,
 			struct exo_mem_op *ops)
 {
@@ -656,6 +712,22 @@ static int copy_and_run(struct exo_env *env, struct exo_mem_batch *batch, enum e
 	ret = run_batch(env, batch, kind, ops);
 	if ((batch->flags & EXO_BATCH_REPORT) &&
 	    copy_to_user(uops, ops, batch->out_done * sizeof(*ops)))
+		return -EFAULT;
+	return ret;
+}
+
+static int copy_and_run_one(struct exo_env *env, struct exo_mem_batch *batch,
+			    enum exo_batch_kind kind)
+{
+	void __user *uop = u64_to_user_ptr(batch->ops);
+	struct exo_mem_op op;
+	int ret;
+
+	if (copy_op(&op, uop))
+		return -EFAULT;
+	ret = run_batch(env, batch, kind, &op);
+	if ((batch->flags & EXO_BATCH_REPORT) &&
+	    copy_to_user(uop, &op, batch->out_done * sizeof(op)))
 		return -EFAULT;
 	return ret;
 }
@@ -685,8 +757,6 @@ static noinline int copy_and_run_many(struct exo_env *env, struct exo_mem_batch 
 
 static int batch_op(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind)
 {
-	struct exo_mem_op op;
-
 	batch->out_done = 0;
 	if (batch->flags & ~EXO_BATCH_REPORT || batch->reserved ||
 	    batch->count > EXO_BATCH_MAX_OPS)
@@ -694,8 +764,8 @@ static int batch_op(struct exo_env *env, struct exo_mem_batch *batch, enum exo_b
 	/* Nothing is taken away by a bind. */
 	if (kind == EXO_BATCH_BIND && batch->flags)
 		return -EINVAL;
-	if (batch->count == 1)
-		return copy_and_run(env, batch, kind, &op);
+	if (likely(batch->count == 1))
+		return copy_and_run_one(env, batch, kind);
 	if (!batch->count)
 		return 0;
 	if (batch->count <= STACK_OPS)
