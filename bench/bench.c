@@ -15,7 +15,7 @@
 #include "bench.h"
 #include "driver.h"
 
-#define CALIBRATION 20000000L	/* instructions */
+#define CALIBRATION 20000000L /* instructions */
 #define TOLERANCE 0.005
 #define REPEATS 5
 #define ATTEMPTS 8
@@ -144,8 +144,9 @@ double bench_measure(const char *what, double (*fn)(void *ctx), void *ctx)
 		}
 		nanosleep(&pause, NULL);
 	}
-	bench_fail("%s: the calibrated loop was off: %.4f ticks an instruction before, %.4f after; this needs ICOUNT=1, and nothing else in the guest",
-		   what, before, after);
+	bench_fail(
+		"%s: the calibrated loop was off: %.4f ticks an instruction before, %.4f after; this needs ICOUNT=1, and nothing else in the guest",
+		what, before, after);
 }
 
 void bench_clock_init(void)
@@ -208,7 +209,9 @@ static double zero_pages(void *ctx)
 					 "mov %2, 32(%0)\n\tmov %2, 40(%0)\n\t"
 					 "mov %2, 48(%0)\n\tmov %2, 56(%0)\n\t"
 					 "lea 64(%0), %0\n\tjnz 1b"
-					 : "+r"(to), "+r"(count) : "r"(0L) : "cc", "memory");
+					 : "+r"(to), "+r"(count)
+					 : "r"(0L)
+					 : "cc", "memory");
 	}
 	return bench_since(start) / MOVE_ROUNDS;
 }
@@ -299,7 +302,8 @@ void bench_module_load(void)
 	int fd = open(bench.module, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		bench_fail("no %s (--module says where exo.ko is): %s", bench.module, strerror(errno));
+		bench_fail("no %s (--module says where exo.ko is): %s", bench.module,
+			   strerror(errno));
 	if (syscall(SYS_finit_module, fd, "", 0) < 0)
 		bench_fail("exo.ko does not load: %s (see the kernel's log)", strerror(errno));
 	close(fd);
@@ -329,8 +333,9 @@ struct exo_env *bench_env(uint32_t frames)
 		more = (more + EXO_HUGE_FRAMES - 1) / EXO_HUGE_FRAMES * EXO_HUGE_FRAMES;
 		ret = exo_mem_pool_grow(env, more, NULL, &done);
 		if (ret || done < more)
-			bench_fail("the pool got %u of %u more frames: %s; give the VM more memory (MEM=)",
-				   done, more, ret ? exo_strerror(ret) : "not enough memory");
+			bench_fail(
+				"the pool got %u of %u more frames: %s; give the VM more memory (MEM=)",
+				done, more, ret ? exo_strerror(ret) : "not enough memory");
 	}
 	return env;
 }
@@ -339,8 +344,10 @@ struct exo_view *bench_view(struct exo_env *env, uint32_t pages, uint32_t stlb, 
 {
 	struct exo_view *view;
 
-	bench_must(exo_view_create(env, &EXO_OPTS(exo_view, .pages = pages, .stlb = stlb,
-						  .flags = flags), &view), "view");
+	bench_must(exo_view_create(
+			   env, &EXO_OPTS(exo_view, .pages = pages, .stlb = stlb, .flags = flags),
+			   &view),
+		   "view");
 	return view;
 }
 

@@ -45,16 +45,16 @@ struct bench_group {
 	int flags;
 };
 
-#define BENCH_UNLOADED (1 << 0)	/* loads and unloads exo.ko itself */
-#define BENCH_TWO_CPUS (1 << 1)	/* no instruction clock, two processors */
+#define BENCH_UNLOADED (1 << 0) /* loads and unloads exo.ko itself */
+#define BENCH_TWO_CPUS (1 << 1) /* no instruction clock, two processors */
 
 /* Says why and ends the process of the group. */
 void bench_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* For libexo's and other -errno results. */
 void bench_must(int ret, const char *what);
-#define bench_assert(cond) \
-	do { \
-		if (__builtin_expect(!(cond), 0)) \
+#define bench_assert(cond)                                                                \
+	do {                                                                              \
+		if (__builtin_expect(!(cond), 0))                                         \
 			bench_fail("%s:%d: %s does not hold", __FILE__, __LINE__, #cond); \
 	} while (0)
 

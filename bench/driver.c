@@ -2,7 +2,8 @@
 /*
  * exobench: run the comparisons of this folder, all or one, and write what they found as JSON.
  *
- *   exobench [--id M3[,M4]] [--out FILE] [--module exo.ko] [--wall] [--suffix @7.2] [--boot NAME] [--list]
+ *   exobench [--id M3[,M4]] [--out FILE] [--module exo.ko] [--wall] [--suffix @7.2]
+ *            [--boot NAME] [--list]
  *
  * Under ICOUNT=1 of tools/vm figures are guest instructions. Each group runs in a process of its
  * own, so what it allocates is gone when it ends. Exit status 1 if a group failed.
@@ -160,9 +161,14 @@ static void list(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "id", required_argument, NULL, 'i' }, { "out", required_argument, NULL, 'o' },
-		{ "module", required_argument, NULL, 'm' }, { "suffix", required_argument, NULL, 's' },
-		{ "boot", required_argument, NULL, 'b' }, { "wall", no_argument, NULL, 'w' }, { "list", no_argument, NULL, 'l' }, { NULL },
+		{ "id", required_argument, NULL, 'i' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "module", required_argument, NULL, 'm' },
+		{ "suffix", required_argument, NULL, 's' },
+		{ "boot", required_argument, NULL, 'b' },
+		{ "wall", no_argument, NULL, 'w' },
+		{ "list", no_argument, NULL, 'l' },
+		{ NULL },
 	};
 	const char *ids = NULL, *out = NULL;
 	int opt, failed = 0, ran = 0, was_loaded = bench_module_loaded();
@@ -173,14 +179,29 @@ int main(int argc, char **argv)
 	bench.boot = "";
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
-		case 'i': ids = *optarg ? optarg : NULL; break;
-		case 'o': out = optarg; break;
-		case 'm': bench.module = optarg; break;
-		case 's': bench.suffix = optarg; break;
-		case 'b': bench.boot = optarg; break;
-		case 'w': bench.wall = 1; break;
-		case 'l': list(); return 0;
-		default: return 2;
+		case 'i':
+			ids = *optarg ? optarg : NULL;
+			break;
+		case 'o':
+			out = optarg;
+			break;
+		case 'm':
+			bench.module = optarg;
+			break;
+		case 's':
+			bench.suffix = optarg;
+			break;
+		case 'b':
+			bench.boot = optarg;
+			break;
+		case 'w':
+			bench.wall = 1;
+			break;
+		case 'l':
+			list();
+			return 0;
+		default:
+			return 2;
 		}
 	}
 	bench.rows = mmap(NULL, sizeof(*bench.rows), PROT_READ | PROT_WRITE,

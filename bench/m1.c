@@ -15,22 +15,22 @@
 
 #define CONTIG 512
 #define SCATTERED 64
-#define SETS 32			/* draws of scattered pages */
-#define SPARE 1024		/* frames that scattered binds choose from */
+#define SETS 32 /* draws of scattered pages */
+#define SPARE 1024 /* frames that scattered binds choose from */
 #define SEED 0x5eed5eed5eed5eedULL
 
 struct m1 {
 	struct exo_env *env;
 	struct exo_view *view;
-	char *base;			/* of the view */
-	char *anon;			/* 1 GiB of Linux's */
-	uint64_t stamp;			/* grows with each round */
-	uint32_t first;			/* run of CONTIG frames */
-	uint64_t contig_stamp;		/* what the run's frames hold, less their index */
+	char *base; /* of the view */
+	char *anon; /* 1 GiB of Linux's */
+	uint64_t stamp; /* grows with each round */
+	uint32_t first; /* run of CONTIG frames */
+	uint64_t contig_stamp; /* what the run's frames hold, less their index */
 	uint32_t frames[SPARE];
-	uint64_t held[SPARE];		/* what a spare frame holds */
+	uint64_t held[SPARE]; /* what a spare frame holds */
 	uint32_t pages[SETS][SCATTERED];
-	uint32_t spare[SETS][SCATTERED];	/* index into frames */
+	uint32_t spare[SETS][SCATTERED]; /* index into frames */
 	struct exo_mem_op bind[SETS][SCATTERED];
 	struct exo_mem_op unbind[SETS][SCATTERED];
 };
@@ -47,7 +47,8 @@ static void fill_frames(struct m1 *m1)
 	bench_must(exo_view_unbind(m1->view, &op, 1, 0, NULL), "unbind");
 	for (i = 0; i < SPARE; i++) {
 		bench_must(exo_view_bind1(m1->view, 0, m1->frames[i],
-					  EXO_RIGHT_READ | EXO_RIGHT_WRITE), "bind");
+					  EXO_RIGHT_READ | EXO_RIGHT_WRITE),
+			   "bind");
 		m1->held[i] = 0x100000 + i;
 		*bench_word(m1->base, 0) = m1->held[i];
 		bench_must(exo_view_unbind1(m1->view, 0), "unbind");
@@ -151,7 +152,8 @@ static double scattered_rounds(void *ctx)
 			*held += 0x10000;
 			*word = *held;
 		}
-		bench_must(exo_view_unbind(m1->view, m1->unbind[set], SCATTERED, 0, NULL), "unbind");
+		bench_must(exo_view_unbind(m1->view, m1->unbind[set], SCATTERED, 0, NULL),
+			   "unbind");
 	}
 	return bench_since(start) / SETS / SCATTERED;
 }
@@ -172,7 +174,8 @@ static double single_rounds(void *ctx)
 			bench_assert(*word == *held);
 			*held += 0x10000;
 			*word = *held;
-			bench_must(exo_view_unbind(m1->view, &m1->unbind[set][i], 1, 0, NULL), "unbind");
+			bench_must(exo_view_unbind(m1->view, &m1->unbind[set][i], 1, 0, NULL),
+				   "unbind");
 		}
 	}
 	return bench_since(start) / SETS / SCATTERED;
@@ -297,7 +300,8 @@ static void row(const char *id, const char *measure, double ours, double peer, c
 {
 	double zero = bench_zero_cost();
 
-	bench_row(id, measure, ours, peer - zero, name, "with its zeroing the peer is at %.0f", peer);
+	bench_row(id, measure, ours, peer - zero, name, "with its zeroing the peer is at %.0f",
+		  peer);
 }
 
 void m1_run(void)
@@ -321,6 +325,7 @@ void m1_run(void)
 	bind = bench_measure("M2a", single_bind_rounds, m1);
 	peer = bench_measure("M2a", single_linux, m1);
 	bench_row("M2a", "bind, touch, unbind; one page", ours, peer - bench_zero_cost(),
-		  "touch, MADV_DONTNEED", "ours: bind %.0f, the rest %.0f; with its zeroing the peer is at %.0f",
-		  bind, ours - bind, peer);
+		  "touch, MADV_DONTNEED",
+		  "ours: bind %.0f, the rest %.0f; with its zeroing the peer is at %.0f", bind,
+		  ours - bind, peer);
 }

@@ -30,7 +30,7 @@
 #define CONTROL_ROUNDS (ROUNDS / 10)
 #define SPINS 2000
 #define BATCH 64
-#define PAGES (64 * 512)	/* 128 MiB: scattered pages lie in 64 regions */
+#define PAGES (64 * 512) /* 128 MiB: scattered pages lie in 64 regions */
 #define RW (EXO_RIGHT_READ | EXO_RIGHT_WRITE)
 #define MARK 0xdeadULL
 #define SEED 0x57a1e57a1eULL
@@ -67,13 +67,13 @@ struct side {
 	struct exo_view *lazy;
 	char *base;
 	char *lazy_base;
-	uint32_t mark;			/* frame that the fault handler binds */
+	uint32_t mark; /* frame that the fault handler binds */
 };
 
 static struct remote remote;
-static struct side owner, guest;	/* guest: another environment, for capabilities */
+static struct side owner, guest; /* guest: another environment, for capabilities */
 static uint32_t pages[BATCH], frames[2 * BATCH];
-static volatile uint64_t *window[2 * BATCH];	/* the first word of each frame */
+static volatile uint64_t *window[2 * BATCH]; /* the first word of each frame */
 static uint32_t faults;
 static uint32_t rounds;
 
@@ -244,7 +244,8 @@ static uint32_t revoke_rounds(void)
 
 	for (round = 0; round < rounds; round++) {
 		*window[0] = round;
-		bench_must(exo_cap_create(owner.env, EXO_CAP_FRAME, frames[0], RW, &cap), "capability");
+		bench_must(exo_cap_create(owner.env, EXO_CAP_FRAME, frames[0], RW, &cap),
+			   "capability");
 		bench_must(exo_mem_import(guest.env, &cap, NULL, NULL, NULL), "import");
 		bench_must(exo_view_bind1(guest.view, page, frames[0], RW), "bind");
 		bench_assert(remote_load(guest.base, page) == round);
@@ -269,9 +270,11 @@ static uint32_t handover_rounds(void)
 		bench_must(exo_mem_alloc_any(owner.env, &frame, 1), "frame");
 		bench_must(exo_view_rebind1(owner.lazy, page, frame, RW), "bind");
 		ask(owner.lazy_base, page, 1, round);
-		bench_must(exo_view_rebind1(owner.lazy, page, owner.mark, RW), "rebind without a flush");
+		bench_must(exo_view_rebind1(owner.lazy, page, owner.mark, RW),
+			   "rebind without a flush");
 		bench_must(exo_mem_free(owner.env, &frame, 1, NULL), "free");
-		bench_must(exo_mem_alloc_these(guest.env, &frame, 1), "the same frame, in the other environment");
+		bench_must(exo_mem_alloc_these(guest.env, &frame, 1),
+			   "the same frame, in the other environment");
 		bench_must(exo_view_bind1(guest.view, page, frame, RW), "bind");
 		*bench_word(guest.base, page) = ~(uint64_t)round;
 		seen = remote_load(owner.lazy_base, page);
@@ -292,7 +295,8 @@ static uint32_t bit_rounds(uint32_t clear, uint8_t bit, int store)
 	bench_must(exo_view_bind1(owner.view, page, frames[0], RW), "bind");
 	for (round = 0; round < rounds; round++) {
 		ask(owner.base, page, store, round);
-		bench_must(exo_view_harvest(owner.view, page, 1, clear, &bits, NULL, NULL), "harvest");
+		bench_must(exo_view_harvest(owner.view, page, 1, clear, &bits, NULL, NULL),
+			   "harvest");
 		ask(owner.base, page, store, round);
 		bench_must(exo_view_harvest(owner.view, page, 1, 0, &bits, NULL, NULL), "harvest");
 		lost += !(bits & bit);
@@ -322,12 +326,14 @@ static void map_frames(void)
 	uint32_t i;
 
 	bench_must(exo_mem_alloc_any(owner.env, frames, 2 * BATCH), "frames");
-	bench_must(exo_window_map_frames(owner.env, frames, 2 * BATCH, PROT_READ | PROT_WRITE, &w), "window");
+	bench_must(exo_window_map_frames(owner.env, frames, 2 * BATCH, PROT_READ | PROT_WRITE, &w),
+		   "window");
 	for (i = 0; i < 2 * BATCH; i++)
 		window[i] = exo_window_addr(w, frames[i]);
 }
 
-static void row(const char *id, const char *measure, uint32_t ours, uint32_t control, const char *name)
+static void row(const char *id, const char *measure, uint32_t ours, uint32_t control,
+		const char *name)
 {
 	bench_row(id, measure, ours, control, name, "%d rounds, the control %d; %u faults so far",
 		  ROUNDS, CONTROL_ROUNDS, __atomic_load_n(&faults, __ATOMIC_RELAXED));
@@ -355,21 +361,25 @@ void m10_run(void)
 	lazy_rebind = rebind_rounds(owner.lazy, owner.lazy_base, 1);
 	accessed = bit_rounds(EXO_HARVEST_CLEAR_ACCESSED, EXO_OP_ACCESSED, 0);
 	rounds = ROUNDS;
-	row("M10.unbind", "unbind of one page", unbind_rounds(owner.view, owner.base, 1), lazy_unbind,
-	    "control: lazy view, no flush");
-	row("M10.unbind", "unbind of 64 scattered pages", unbind_rounds(owner.view, owner.base, BATCH),
+	row("M10.unbind", "unbind of one page", unbind_rounds(owner.view, owner.base, 1),
 	    lazy_unbind, "control: lazy view, no flush");
-	row("M10.rebind", "rebind of one page", rebind_rounds(owner.view, owner.base, 1), lazy_rebind,
+	row("M10.unbind", "unbind of 64 scattered pages",
+	    unbind_rounds(owner.view, owner.base, BATCH), lazy_unbind,
 	    "control: lazy view, no flush");
-	row("M10.rebind", "rebind of 64 scattered pages", rebind_rounds(owner.view, owner.base, BATCH),
+	row("M10.rebind", "rebind of one page", rebind_rounds(owner.view, owner.base, 1),
 	    lazy_rebind, "control: lazy view, no flush");
+	row("M10.rebind", "rebind of 64 scattered pages",
+	    rebind_rounds(owner.view, owner.base, BATCH), lazy_rebind,
+	    "control: lazy view, no flush");
 	row("M10.protect", "stores after write-protection", protect_rounds(), lazy_rebind,
 	    "control: lazy view, no flush");
-	row("M10.revoke", "capability revoked", revoke_rounds(), lazy_rebind, "control: lazy view, no flush");
-	row("M10.handover", "lazy view, frame freed and given to another environment", handover_rounds(),
-	    lazy_rebind, "control: lazy view, no flush, same owner");
-	row("M10.dirty", "dirty bit cleared, page stored to", bit_rounds(EXO_HARVEST_CLEAR_DIRTY, EXO_OP_DIRTY, 1),
-	    accessed, "control: accessed bit, no flush");
+	row("M10.revoke", "capability revoked", revoke_rounds(), lazy_rebind,
+	    "control: lazy view, no flush");
+	row("M10.handover", "lazy view, frame freed and given to another environment",
+	    handover_rounds(), lazy_rebind, "control: lazy view, no flush, same owner");
+	row("M10.dirty", "dirty bit cleared, page stored to",
+	    bit_rounds(EXO_HARVEST_CLEAR_DIRTY, EXO_OP_DIRTY, 1), accessed,
+	    "control: accessed bit, no flush");
 
 	remote.quit = 1;
 	set(&remote.turn, remote.turn.value + 1);

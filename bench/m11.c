@@ -12,7 +12,7 @@
 #include "bench.h"
 
 #define CHUNK 4096
-#define MARGIN 4096		/* frames that M1 and M2 use themselves, and some */
+#define MARGIN 4096 /* frames that M1 and M2 use themselves, and some */
 
 static const uint32_t sizes[] = { 1000, 100000, 1000000 };
 static const uint32_t environments[] = { 1, 100, 1000 };
@@ -36,9 +36,11 @@ static void rows(const char *what, const struct figures *at, const uint32_t *siz
 
 	snprintf(peer, sizeof(peer), "with %u %s", sizes_of[0], what);
 	for (i = 1; i < count; i++) {
-		snprintf(text, sizeof(text), "512 contiguous pages with %u %s; per page", sizes_of[i], what);
+		snprintf(text, sizeof(text), "512 contiguous pages with %u %s; per page",
+			 sizes_of[i], what);
 		bench_row("M11.M1", text, at[i].contig, at[0].contig, peer, "%s", "");
-		snprintf(text, sizeof(text), "64 scattered pages with %u %s; per page", sizes_of[i], what);
+		snprintf(text, sizeof(text), "64 scattered pages with %u %s; per page", sizes_of[i],
+			 what);
 		bench_row("M11.M2", text, at[i].scattered, at[0].scattered, peer, "%s", "");
 	}
 }
@@ -51,7 +53,8 @@ static uint32_t memory_frames(void)
 }
 
 /* Frames [from, to) of the list appear at the same pages behind the first GiB. */
-static void bind_more(struct exo_env *env, struct m1 *m1, uint32_t *frames, uint32_t from, uint32_t to)
+static void bind_more(struct exo_env *env, struct m1 *m1, uint32_t *frames, uint32_t from,
+		      uint32_t to)
 {
 	static struct exo_mem_op ops[CHUNK];
 	uint32_t i, n;
@@ -77,7 +80,8 @@ static void with_frames(void)
 	/* A quarter more than the frames is what the system needs beside them. */
 	while (count > 1 && sizes[count - 1] > memory_frames() / 5 * 4) {
 		count--;
-		printf("# M11: this machine has too little memory for %u frames (MEM=6G)\n", sizes[count]);
+		printf("# M11: this machine has too little memory for %u frames (MEM=6G)\n",
+		       sizes[count]);
 	}
 	frames = calloc(sizes[count - 1], sizeof(*frames));
 	if (!frames)

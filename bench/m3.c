@@ -57,7 +57,8 @@ static double upcalls(void *ctx)
 		bench_must(exo_view_unbind(ours.view, &all, 1, 0, NULL), "unbind");
 		/* The stores went to the frames that the handler bound. */
 		for (i = 0; i < PAGES; i += 37) {
-			bench_must(exo_view_bind1(ours.view, PAGES, ours.frames[i], EXO_RIGHT_READ), "bind");
+			bench_must(exo_view_bind1(ours.view, PAGES, ours.frames[i], EXO_RIGHT_READ),
+				   "bind");
 			bench_assert(*bench_word(ours.base, PAGES) == ours.stamp + i);
 			bench_must(exo_view_unbind1(ours.view, PAGES), "unbind");
 		}
@@ -82,7 +83,7 @@ static double measure_ours(void)
 /* ---- SIGSEGV ---- */
 
 static char *segv_base;
-static uint32_t segv_page[PAGES];	/* in the order of the stores */
+static uint32_t segv_page[PAGES]; /* in the order of the stores */
 
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
@@ -160,8 +161,8 @@ static struct uffd {
 	int fd;
 	enum resolve how;
 	char *base;
-	char *other;		/* the same memory, mapped elsewhere (CONTINUE) */
-	char *source;		/* what COPY copies */
+	char *other; /* the same memory, mapped elsewhere (CONTINUE) */
+	char *source; /* what COPY copies */
 	uint64_t stamp;
 } uffd;
 
@@ -222,7 +223,8 @@ static double uffd_faults(void *ctx)
 			*bench_word(uffd.base, i) = uffd.stamp + i;
 		sum += bench_since(start);
 		for (i = 0; i < PAGES; i++)
-			bench_assert(*bench_word(uffd.other ? uffd.other : uffd.base, i) == uffd.stamp + i);
+			bench_assert(*bench_word(uffd.other ? uffd.other : uffd.base, i) ==
+				     uffd.stamp + i);
 	}
 	return sum / ROUNDS / PAGES;
 }
@@ -251,9 +253,9 @@ static void uffd_memory(void)
 static double measure_uffd(enum resolve how, int by_signal)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = how == CONTINUE ? UFFDIO_REGISTER_MODE_MINOR
-							       : UFFDIO_REGISTER_MODE_MISSING };
-	struct sigaction wake = { .sa_handler = nothing };	/* ends the read of the monitor */
+	struct uffdio_register reg = { .mode = how == CONTINUE ? UFFDIO_REGISTER_MODE_MINOR :
+								 UFFDIO_REGISTER_MODE_MISSING };
+	struct sigaction wake = { .sa_handler = nothing }; /* ends the read of the monitor */
 	pthread_t thread;
 	double figure;
 
@@ -272,8 +274,7 @@ static double measure_uffd(enum resolve how, int by_signal)
 		bench_fail("UFFDIO_REGISTER: %s", strerror(errno));
 	if (by_signal)
 		handle(SIGBUS, on_sigbus);
-	else if (sigaction(SIGUSR1, &wake, NULL) ||
-		 pthread_create(&thread, NULL, monitor, NULL))
+	else if (sigaction(SIGUSR1, &wake, NULL) || pthread_create(&thread, NULL, monitor, NULL))
 		bench_fail("no thread");
 	figure = bench_measure("M3 userfaultfd", uffd_faults, NULL);
 	if (by_signal) {
@@ -320,7 +321,8 @@ static void uffd_rows(const char *measure, double mine)
 		else if (ways[i].how == ZEROPAGE)
 			less = bench_zero_cost();
 		bench_row("M3.uffd", measure, mine, peer - less, ways[i].name,
-			  less > 0 ? "with its copying or zeroing the peer is at %.0f" : "the peer copies and zeroes nothing (%.0f)",
+			  less > 0 ? "with its copying or zeroing the peer is at %.0f" :
+				     "the peer copies and zeroes nothing (%.0f)",
 			  peer);
 	}
 }
@@ -330,11 +332,14 @@ void m3_run(void)
 	const char *measure = "store, fault, handler, bind, resume";
 	double mine = measure_ours();
 
-	bench_row("M3.sigsegv", measure, mine, measure_signals(1, 1), "SIGSEGV, mprotect; one mapping, random order",
+	bench_row("M3.sigsegv", measure, mine, measure_signals(1, 1),
+		  "SIGSEGV, mprotect; one mapping, random order",
 		  "like ours: pages anywhere in one range");
-	bench_row("M3.sigsegv", measure, mine, measure_signals(1, 0), "SIGSEGV, mprotect; one mapping, in order",
+	bench_row("M3.sigsegv", measure, mine, measure_signals(1, 0),
+		  "SIGSEGV, mprotect; one mapping, in order",
 		  "mprotect moves the border between two mappings");
-	bench_row("M3.sigsegv", measure, mine, measure_signals(2, 0), "SIGSEGV, mprotect; a mapping for each page",
+	bench_row("M3.sigsegv", measure, mine, measure_signals(2, 0),
+		  "SIGSEGV, mprotect; a mapping for each page",
 		  "mprotect neither splits nor merges; vm.max_map_count allows 65530 such pages");
 	uffd_rows(measure, mine);
 }

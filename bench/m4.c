@@ -4,9 +4,10 @@
  *
  * prot1, prot100	take the right to write from 1 page, from 100 pages
  * unprot100		give it back to 100 pages, and store once into each
- * trap			a store to a protected page enters a handler, which unprotects it, and is done
+ * trap			a store to a protected page enters a handler, which unprotects it: done
  * appel1		the same, and the handler protects another page (random pages)
- * appel2		protect 100 pages, then store into each in random order; handler unprotects it; per page
+ * appel2		protect 100 pages, then store into each in random order, the handler unprotects it;
+ *			per page
  * dirty		find out whether pages were stored to
  *
  * Linux's side is run twice where it matters: the pages in mappings of their own (mprotect() need
@@ -30,12 +31,12 @@
 
 static struct {
 	struct exo_view *view;
-	char *base;			/* of the pages measured, ours or Linux's */
-	uint32_t step;			/* Linux: pages from one to the next */
-	uint32_t order[PAGES];		/* random order */
-	uint32_t other;			/* appel1: the page that the handler protects */
+	char *base; /* of the pages measured, ours or Linux's */
+	uint32_t step; /* Linux: pages from one to the next */
+	uint32_t order[PAGES]; /* random order */
+	uint32_t other; /* appel1: the page that the handler protects */
 	int protect_other;
-	volatile uint32_t traps;	/* by the handler, in the middle of a store */
+	volatile uint32_t traps; /* by the handler, in the middle of a store */
 	uint64_t stamp;
 } m4;
 
@@ -225,14 +226,15 @@ enum { PROT1, PROT100, UNPROT100, TRAP, APPEL1, APPEL2, PRIMITIVES };
 static const struct {
 	const char *id, *measure;
 	double (*fn)(void *ctx);
-	int contiguous;		/* needs pages side by side */
+	int contiguous; /* needs pages side by side */
 } primitives[PRIMITIVES] = {
 	{ "M4.prot1", "write-protect one page", prot1, 0 },
 	{ "M4.prot100", "write-protect 100 pages", prot100, 1 },
 	{ "M4.unprot100", "unprotect 100 pages and store into each", unprot100, 1 },
 	{ "M4.trap", "store to a protected page, handler unprotects it", trap, 0 },
 	{ "M4.appel1", "the same, and the handler protects another page", appel1, 0 },
-	{ "M4.appel2", "protect 100 pages, store into each in random order, handler unprotects; per page",
+	{ "M4.appel2",
+	  "protect 100 pages, store into each in random order, handler unprotects; per page",
 	  appel2, 0 },
 };
 
@@ -275,10 +277,10 @@ static void linux_rows(const double *mine, const char *where, uint32_t step, uin
 	for (i = 0; i < PRIMITIVES; i++) {
 		if (primitives[i].contiguous && step != 1)
 			continue;
-		snprintf(name, sizeof(name), "mprotect%s, %s",
-			 i >= TRAP ? ", SIGSEGV" : "", where);
+		snprintf(name, sizeof(name), "mprotect%s, %s", i >= TRAP ? ", SIGSEGV" : "", where);
 		bench_row(primitives[i].id, primitives[i].measure, mine[i],
-			  bench_measure(primitives[i].id, primitives[i].fn, &protect), name, "%s", "");
+			  bench_measure(primitives[i].id, primitives[i].fn, &protect), name, "%s",
+			  "");
 	}
 	signal(SIGSEGV, SIG_DFL);
 }
@@ -288,7 +290,7 @@ static void linux_rows(const double *mine, const char *where, uint32_t step, uin
 struct dirty {
 	uint8_t bits[DIRTY_PAGES];
 	uint64_t map[DIRTY_PAGES];
-	uint32_t count;			/* pages asked about in one call */
+	uint32_t count; /* pages asked about in one call */
 	int pagemap;
 	int clear_refs;
 };
@@ -301,7 +303,8 @@ static double ours_dirty(void *ctx)
 	uint64_t start;
 
 	bench_must(exo_view_harvest(m4.view, 0, DIRTY_PAGES, EXO_HARVEST_CLEAR_DIRTY, d->bits, NULL,
-				    NULL), "harvest");
+				    NULL),
+		   "harvest");
 	for (page = 0; page < DIRTY_PAGES; page += 8)
 		store(page);
 	for (page = 0; page < DIRTY_PAGES; page += d->count) {
@@ -365,7 +368,8 @@ static double ours_cycle(void *ctx)
 	for (page = 0; page < DIRTY_PAGES; page += 8)
 		store(page);
 	bench_must(exo_view_harvest(m4.view, 0, DIRTY_PAGES, EXO_HARVEST_CLEAR_DIRTY, d->bits, NULL,
-				    &dirty), "harvest");
+				    &dirty),
+		   "harvest");
 	passed = bench_since(start);
 	for (page = 0; page < DIRTY_PAGES; page++)
 		bench_assert(!(d->bits[page] & EXO_OP_DIRTY) == !!(page % 8));
@@ -406,7 +410,8 @@ static void dirty_rows(const double *mine)
 		bench_fail("/proc/self/pagemap: %s", strerror(errno));
 	for (i = 0; i < 2; i++) {
 		d->count = counts[i];
-		snprintf(measure, sizeof(measure), "which of %u pages are dirty, one call", d->count);
+		snprintf(measure, sizeof(measure), "which of %u pages are dirty, one call",
+			 d->count);
 		bench_row("M4.dirty", measure, mine[i], bench_measure("M4.dirty", linux_dirty, d),
 			  "pagemap, soft-dirty", "%s", "");
 	}
@@ -442,7 +447,8 @@ void m4_run(void)
 	mine_dirty[0] = bench_measure("M4.dirty", ours_dirty, d);
 	d->count = DIRTY_PAGES;
 	mine_dirty[1] = bench_measure("M4.dirty", ours_dirty, d);
-	bench_must(exo_view_harvest(m4.view, 0, DIRTY_PAGES, EXO_HARVEST_CLEAR_DIRTY, d->bits, NULL, NULL),
+	bench_must(exo_view_harvest(m4.view, 0, DIRTY_PAGES, EXO_HARVEST_CLEAR_DIRTY, d->bits, NULL,
+				    NULL),
 		   "harvest");
 	mine_dirty[2] = bench_measure("M4.dirty", ours_cycle, d);
 	free(d);

@@ -2,9 +2,9 @@
 /*
  * M5: one process allocates a page and gives it to another, which stores into it.
  *
- * Both sides send over one existing socketpair (of packets: the cheapest kind): exo a capability (32 bytes), Linux a
- * descriptor of a memfd (SCM_RIGHTS). The clock runs from before the allocation to after the first
- * store in the other process. The giver then checks that the store arrived.
+ * Both sides send over one existing socketpair (of packets: the cheapest kind): exo a capability
+ * (32 bytes), Linux a descriptor of a memfd (SCM_RIGHTS). The clock runs from before the allocation
+ * to after the first store in the other process. The giver then checks that the store arrived.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct shared {
 };
 
 static struct shared *shared;
-static int sock[2];		/* giver, taker */
+static int sock[2]; /* giver, taker */
 
 static void send_all(int fd, const void *data, size_t length)
 {
@@ -85,7 +85,7 @@ struct giver {
 	struct exo_env *env;
 	struct exo_view *view;
 	char *base;
-	uint64_t zeroed;	/* rounds in which the frame had been zeroed */
+	uint64_t zeroed; /* rounds in which the frame had been zeroed */
 };
 
 static double exo_give(void *ctx)
@@ -127,7 +127,9 @@ static void send_fd(int to, int fd)
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec iov = { .iov_base = "", .iov_len = 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -147,7 +149,9 @@ static int receive_fd(int from)
 	} control;
 	char byte;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 	int fd;
@@ -246,9 +250,11 @@ void m5_run(void)
 	giver.view = bench_view(giver.env, REGION_PAGES, 0, 0);
 	giver.base = exo_view_base(giver.view);
 	ours = with_taker(exo_take, exo_give, &giver);
-	/* A frame that comes back to its last owner is not zeroed; if it was, that is subtracted, too. */
+	/* A frame that returns to its last owner is not zeroed; if it was, subtract that, too. */
 	zeroed = (double)giver.zeroed / (ROUNDS - 1);
-	bench_row("M5", "allocate, share, first store in another process", ours - zeroed * bench_zero_cost(),
-		  peer - bench_zero_cost(), "memfd, SCM_RIGHTS, mmap",
-		  "one existing socketpair; with zeroing the peer is at %.0f, ours at %.0f", peer, ours);
+	bench_row("M5", "allocate, share, first store in another process",
+		  ours - zeroed * bench_zero_cost(), peer - bench_zero_cost(),
+		  "memfd, SCM_RIGHTS, mmap",
+		  "one existing socketpair; with zeroing the peer is at %.0f, ours at %.0f", peer,
+		  ours);
 }

@@ -40,7 +40,8 @@ static double empty(void *ctx)
 	int i;
 
 	for (i = 0; i < ROUNDS; i++)
-		bench_assert(ioctl(m6->fd, _IO(EXO_TYPE, NR_NONE), &m6->check) == -1 && errno == ENOTTY);
+		bench_assert(ioctl(m6->fd, _IO(EXO_TYPE, NR_NONE), &m6->check) == -1 &&
+			     errno == ENOTTY);
 	return bench_since(start) / ROUNDS;
 }
 
@@ -53,7 +54,8 @@ void m6_run(void)
 
 	m6.fd = exo_env_fd(m6.env);
 	bench_must(exo_mem_alloc_any(m6.env, &frame, 1), "frame");
-	bench_must(exo_cap_create(m6.env, EXO_CAP_FRAME, frame, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &m6.cap),
+	bench_must(exo_cap_create(m6.env, EXO_CAP_FRAME, frame, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+				  &m6.cap),
 		   "capability");
 	m6.check.size = sizeof(m6.check);
 	m6.check.cap = m6.cap;

@@ -79,13 +79,16 @@ void m7_run(void)
 	memset(m7.anon, 0, PAGES * PAGE);
 	bench_must(exo_mem_alloc_any(env, m7.frames, PAGES), "frames");
 	for (i = 0; i < PAGES; i++) {
-		bench_must(exo_view_bind1(m7.view, i, m7.frames[i], EXO_RIGHT_READ | EXO_RIGHT_WRITE), "bind");
+		bench_must(exo_view_bind1(m7.view, i, m7.frames[i],
+					  EXO_RIGHT_READ | EXO_RIGHT_WRITE),
+			   "bind");
 		bench_word(m7.base, i)[1] = i;
 		bench_must(exo_view_unbind1(m7.view, i), "unbind");
 		bench_must(exo_view_stlb_load(m7.view, i, m7.frames[i], 1), "software TLB");
 	}
 	ours = bench_measure("M7", hits, &m7);
 	peer = bench_measure("M7", minor_faults, &m7);
-	bench_row("M7", "store to a page that the software TLB knows", ours, peer - bench_zero_cost(),
-		  "anonymous minor fault", "with its zeroing the peer is at %.0f", peer);
+	bench_row("M7", "store to a page that the software TLB knows", ours,
+		  peer - bench_zero_cost(), "anonymous minor fault",
+		  "with its zeroing the peer is at %.0f", peer);
 }

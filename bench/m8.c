@@ -19,12 +19,12 @@
 #define POOL_FRAMES (POOL_MIB * 256)
 #define SMALL_MIB 24
 #define LARGE_MIB (4 * POOL_MIB)
-#define LARGE_FIRST (256 * 1024 / 4)	/* the second tree starts at 256 MiB */
+#define LARGE_FIRST (256 * 1024 / 4) /* the second tree starts at 256 MiB */
 #define PER_LEAF 31
 #define FIT_OPS 100000
 #define LARGE_OPS 4096
 #define WARM_OPS 32768
-#define READAHEAD_OPS 1024	/* where a miss reads 32 pages */
+#define READAHEAD_OPS 1024 /* where a miss reads 32 pages */
 #define BATCH 32
 #define SEED 0xb0f7b0f7ULL
 
@@ -78,7 +78,8 @@ static double measure_warm(struct run *run)
 /* In a process of its own in a cgroup of its own, so that the page cache is charged there. */
 static double measure_in_cgroup(struct run *run, uint64_t limit)
 {
-	double *figure = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double *figure =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char text[32];
 	int status;
 	pid_t pid;
@@ -124,20 +125,21 @@ static void fits(const struct m8 *m8)
 	mine = bench_measure("M8a exo", cold, &run);
 	run.store = &m8_mmap;
 	other = bench_measure("M8a mmap", cold, &run);
-	bench_row("M8a.mmap", "100,000 look-ups, uniform, from cold, data fits; per operation", mine, other,
-		  "mmap of the file", "tree of %d MiB, pool of %d MiB; reading in is part of it", SMALL_MIB,
-		  POOL_MIB);
+	bench_row("M8a.mmap", "100,000 look-ups, uniform, from cold, data fits; per operation",
+		  mine, other, "mmap of the file",
+		  "tree of %d MiB, pool of %d MiB; reading in is part of it", SMALL_MIB, POOL_MIB);
 	run.store = &m8_malloc;
 	other = bench_measure("M8a malloc", cold, &run);
-	bench_row("M8a.malloc", "100,000 look-ups, uniform, from cold, data fits; per operation", mine, other,
-		  "malloc'd pages, hash table, same io_uring", "tree of %d MiB, pool of %d MiB; reading in is part of it",
-		  SMALL_MIB, POOL_MIB);
+	bench_row("M8a.malloc", "100,000 look-ups, uniform, from cold, data fits; per operation",
+		  mine, other, "malloc'd pages, hash table, same io_uring",
+		  "tree of %d MiB, pool of %d MiB; reading in is part of it", SMALL_MIB, POOL_MIB);
 
 	run.store = &m8_exo;
 	mine = measure_warm(&run);
 	run.store = &m8_mmap;
 	other = measure_warm(&run);
-	bench_row("M8a.warm.mmap", "look-up, uniform, all in memory", mine, other, "mmap of the file",
+	bench_row("M8a.warm.mmap", "look-up, uniform, all in memory", mine, other,
+		  "mmap of the file",
 		  "the same loads from the same kind of address: no difference is expected");
 	run.store = &m8_malloc;
 	other = measure_warm(&run);
@@ -163,23 +165,25 @@ static void does_not_fit(const struct m8 *m8)
 	run.store = &m8_mmap;
 	run.m8.random = 1;
 	other = measure_in_cgroup(&run, (uint64_t)POOL_MIB * MIB);
-	snprintf(note, sizeof(note), "tree of %d MiB, pool and memory.max %d MiB; ours in batches of %d",
-		 LARGE_MIB, POOL_MIB, BATCH);
+	snprintf(note, sizeof(note),
+		 "tree of %d MiB, pool and memory.max %d MiB; ours in batches of %d", LARGE_MIB,
+		 POOL_MIB, BATCH);
 	bench_row("M8b.mmap", measure, mine, other, "mmap of the file, MADV_RANDOM", "%s", note);
 	bench_row("M8b.single.mmap", "the same, one look-up at a time", single, other,
 		  "mmap of the file, MADV_RANDOM", "a fault a miss on both sides");
 	run.m8.random = 0;
 	run.m8.ops = READAHEAD_OPS;
 	other = measure_in_cgroup(&run, (uint64_t)POOL_MIB * MIB);
-	bench_row("M8b.mmap", measure, mine, other, "mmap of the file, default read-ahead", "%s", note);
+	bench_row("M8b.mmap", measure, mine, other, "mmap of the file, default read-ahead", "%s",
+		  note);
 
 	run.store = &m8_malloc;
 	run.m8.ops = LARGE_OPS;
 	run.m8.batch = BATCH;
 	other = measure_warm(&run);
 	bench_row("M8b.malloc", measure, mine, other, "malloc'd pages, hash table, same io_uring",
-		  "both in batches of %d; pages read per operation: %.3f, peer %.3f", BATCH, mine_misses,
-		  run.m8.misses);
+		  "both in batches of %d; pages read per operation: %.3f, peer %.3f", BATCH,
+		  mine_misses, run.m8.misses);
 	run.m8.batch = 1;
 	other = measure_warm(&run);
 	bench_row("M8b.single.malloc", "the same, one look-up at a time", single, other,

@@ -27,8 +27,12 @@ static struct exo_store *open_pool(const struct m8 *m8, uint32_t pages, uint32_t
 	if (!store)
 		bench_fail("out of memory");
 	store->env = bench_env(m8->frames);
-	bench_must(pool_open(&store->pool, store->env, &(struct pool_opts){ .path = m8->path,
-			.first = m8->first, .frames = m8->frames, .pages = pages, .used = used }),
+	bench_must(pool_open(&store->pool, store->env,
+			     &(struct pool_opts){ .path = m8->path,
+						  .first = m8->first,
+						  .frames = m8->frames,
+						  .pages = pages,
+						  .used = used }),
 		   "open the pool");
 	return store;
 }
@@ -82,5 +86,9 @@ void m8_build(struct m8 *m8)
 }
 
 const struct m8_store m8_exo = {
-	.name = "exo", .open = open_store, .run = run, .close = close_store, .misses = misses,
+	.name = "exo",
+	.open = open_store,
+	.run = run,
+	.close = close_store,
+	.misses = misses,
 };

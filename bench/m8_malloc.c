@@ -253,5 +253,9 @@ static void close_store(void *handle)
 }
 
 const struct m8_store m8_malloc = {
-	.name = "malloc", .open = open_store, .run = run, .close = close_store, .misses = misses,
+	.name = "malloc",
+	.open = open_store,
+	.run = run,
+	.close = close_store,
+	.misses = misses,
 };

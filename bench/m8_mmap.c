@@ -65,5 +65,8 @@ static void close_store(void *handle)
 }
 
 const struct m8_store m8_mmap = {
-	.name = "mmap", .open = open_store, .run = run, .close = close_store,
+	.name = "mmap",
+	.open = open_store,
+	.run = run,
+	.close = close_store,
 };

@@ -154,7 +154,8 @@ void m9_run(void)
 	for (i = 0; i < MEASURES; i++) {
 		median_of_turns(bare[i]);
 		median_of_turns(idle[i]);
-		bench_row("M9", measures[i].name, idle[i][TURNS / 2], bare[i][TURNS / 2], "exo.ko not loaded",
-			  "ours is exo.ko loaded, its pool of %d frames idle", POOL_FRAMES);
+		bench_row("M9", measures[i].name, idle[i][TURNS / 2], bare[i][TURNS / 2],
+			  "exo.ko not loaded", "ours is exo.ko loaded, its pool of %d frames idle",
+			  POOL_FRAMES);
 	}
 }

@@ -62,7 +62,8 @@ struct row {
 
 static void die(const char *what, const char *path)
 {
-	fprintf(stderr, "report: %s %s%s%s\n", what, path, errno ? ": " : "", errno ? strerror(errno) : "");
+	fprintf(stderr, "report: %s %s%s%s\n", what, path, errno ? ": " : "",
+		errno ? strerror(errno) : "");
 	exit(1);
 }
 
@@ -184,6 +185,13 @@ static int is_met(const struct row *row)
 	}
 }
 
+static const char *verdict(const struct row *row)
+{
+	if (!row->bar)
+		return "";
+	return is_met(row) ? "reached" : "**missed**";
+}
+
 static struct row *make_row(const cJSON *json)
 {
 	struct row *row = calloc(1, sizeof(*row));
@@ -225,9 +233,10 @@ static void write_head(FILE *f, const cJSON *conditions)
 	fprintf(f, "| Boot | Kernel | Clock | vCPUs | Memory | zeroing a page | copying a page |\n"
 		   "|---|---|---|---|---|---|---|\n");
 	cJSON_ArrayForEach(boot, conditions)
-		fprintf(f, "| %s | %s | %s | %.0f | %.0f MiB | %.0f | %.0f |\n", text_of(boot, "boot"),
-			text_of(boot, "kernel"), text_of(boot, "clock"), number_of(boot, "processors"),
-			number_of(boot, "memory_mib"), number_of(boot, "zero"), number_of(boot, "copy"));
+		fprintf(f, "| %s | %s | %s | %.0f | %.0f MiB | %.0f | %.0f |\n",
+			text_of(boot, "boot"), text_of(boot, "kernel"), text_of(boot, "clock"),
+			number_of(boot, "processors"), number_of(boot, "memory_mib"),
+			number_of(boot, "zero"), number_of(boot, "copy"));
 	fprintf(f, "\n");
 }
 
@@ -249,8 +258,9 @@ static void write_summary(FILE *f, struct row **rows, size_t count)
 	fprintf(f, " These do not:\n\n");
 	for (i = 0; i < count; i++)
 		if (rows[i]->bar && !is_met(rows[i]))
-			fprintf(f, "- %s, %s, against %s: %.2f, bar %s\n", rows[i]->id, rows[i]->measure,
-				rows[i]->peer_name, rows[i]->ratio, rows[i]->bar->text);
+			fprintf(f, "- %s, %s, against %s: %.2f, bar %s\n", rows[i]->id,
+				rows[i]->measure, rows[i]->peer_name, rows[i]->ratio,
+				rows[i]->bar->text);
 	fprintf(f, "\n");
 }
 
@@ -283,8 +293,9 @@ static void write_chart(FILE *f, struct row **rows, size_t count)
 {
 	size_t i;
 
-	fprintf(f, "## At a glance\n\nHow many times fewer instructions than the peer: peer / exo, eight columns a\n"
-		   "doubling; right of the line exo is ahead, left of it the peer.\n\n```\n");
+	fprintf(f,
+		"## At a glance\n\nHow many times fewer instructions than the peer: peer / exo, eight columns a\n"
+		"doubling; right of the line exo is ahead, left of it the peer.\n\n```\n");
 	for (i = 0; i < count; i++) {
 		const struct row *row = rows[i];
 
@@ -301,8 +312,9 @@ static void write_table(FILE *f, struct row **rows, size_t count)
 {
 	size_t i;
 
-	fprintf(f, "## All rows\n\n| Id | Measure | exo | peer | unit | peer / exo | bar | | Peer | Note |\n"
-		   "|---|---|--:|--:|---|--:|---|---|---|---|\n");
+	fprintf(f,
+		"## All rows\n\n| Id | Measure | exo | peer | unit | peer / exo | bar | | Peer | Note |\n"
+		"|---|---|--:|--:|---|--:|---|---|---|---|\n");
 	for (i = 0; i < count; i++) {
 		const struct row *row = rows[i];
 		const char *digits = row->ours >= 1000 || row->unit[0] == 's' ? "%.0f" : "%.1f";
@@ -315,7 +327,8 @@ static void write_table(FILE *f, struct row **rows, size_t count)
 		if (row->ratio > 0)
 			fprintf(f, "%.*f", row->ratio < 10 ? 3 : 1, row->ratio);
 		fprintf(f, " | %s | %s | %s | %s |\n", row->bar ? row->bar->text : "",
-			!row->bar ? "" : is_met(row) ? "reached" : "**missed**", row->peer_name, row->note);
+			verdict(row),
+			row->peer_name, row->note);
 	}
 	fprintf(f, "\n");
 }

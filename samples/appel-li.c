@@ -16,14 +16,15 @@
 static struct exo_env *env;
 static struct exo_view *view;
 static uint32_t frames[PAGES];
-static volatile uint32_t traps, last_trap;	/* by the handler, in the middle of a store */
+static volatile uint32_t traps, last_trap; /* by the handler, in the middle of a store */
 
 static void must(int ret, const char *what)
 {
 	if (ret >= 0)
 		return;
 	if (ret == -ENOSPC)
-		fprintf(stderr, "appel-li: the pool has not %d free frames; 'exoctl pool grow 512' as root adds some\n",
+		fprintf(stderr,
+			"appel-li: the pool has not %d free frames; 'exoctl pool grow 512' as root adds some\n",
 			PAGES);
 	else
 		fprintf(stderr, "appel-li: %s: %s\n", what, exo_strerror(ret));
@@ -79,7 +80,8 @@ static void prot_n(void)
 	for (page = 0; page < PAGES; page += 10)
 		*word(page) = page;
 	check(traps == PAGES / 10, "protN");
-	printf("protN         %d pages write-protected in one call, %u stores, %u traps\n", PAGES, PAGES / 10, traps);
+	printf("protN         %d pages write-protected in one call, %u stores, %u traps\n", PAGES,
+	       PAGES / 10, traps);
 }
 
 static void unprot(void)
@@ -99,10 +101,12 @@ static void dirty(void)
 	uint8_t bits[PAGES];
 	uint32_t page, count;
 
-	must(exo_view_harvest(view, 0, PAGES, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, NULL), "harvest");
+	must(exo_view_harvest(view, 0, PAGES, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, NULL),
+	     "harvest");
 	for (page = 3; page < PAGES; page += 25)
 		*word(page) = page;
-	must(exo_view_harvest(view, 0, PAGES, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, &count), "harvest");
+	must(exo_view_harvest(view, 0, PAGES, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, &count),
+	     "harvest");
 	printf("dirty         stored to since the last call:");
 	for (page = 0; page < PAGES; page++)
 		if (bits[page] & EXO_OP_DIRTY)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* hello: one frame of physical memory, at two addresses at once. (Most errors are left out: see share.c.) */
+/* hello: one frame of physical memory, at two addresses at once. For error checks see share.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -26,7 +26,8 @@ static void must(int ret, const char *what)
 	if (ret >= 0)
 		return;
 	if (ret == -ENOSPC)
-		fprintf(stderr, "share: %s: the pool has no free frame; 'exoctl pool grow 512' as root adds some\n",
+		fprintf(stderr,
+			"share: %s: the pool has no free frame; 'exoctl pool grow 512' as root adds some\n",
 			what);
 	else
 		fprintf(stderr, "share: %s: %s: %s\n", who, what, exo_strerror(ret));
@@ -141,9 +142,11 @@ static int parent(int in, int out)
 	must(exo_view_bind1(view, PAGE, frame, EXO_RIGHT_READ | EXO_RIGHT_WRITE), "bind");
 	strcpy(exo_view_addr(view, PAGE), "written by the parent");
 	must(exo_cap_create(env, EXO_CAP_FRAME, frame,
-			    EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_DERIVE, &cap), "make a capability");
+			    EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_DERIVE, &cap),
+	     "make a capability");
 	must(exo_cap_derive(env, &cap, EXO_RIGHT_READ, &read_only), "make a weaker one");
-	printf("parent: frame %u, sending a capability for reading: %zu bytes\n", frame, sizeof(read_only));
+	printf("parent: frame %u, sending a capability for reading: %zu bytes\n", frame,
+	       sizeof(read_only));
 	put(out, &read_only, sizeof(read_only));
 	get(in, &byte, 1);
 

@@ -57,7 +57,8 @@ static uint32_t run_length(const struct io_page *pages, uint32_t count)
 	return n;
 }
 
-static void prepare(struct io *io, struct iovec *vec, const struct io_page *pages, uint32_t n, int write)
+static void prepare(struct io *io, struct iovec *vec, const struct io_page *pages, uint32_t n,
+		    int write)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
 	uint64_t at = (io->first + pages->page) * IO_PAGE;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #define IO_PAGE 4096U
-#define IO_BATCH 512		/* most pages in one call */
-#define IO_RUN 32		/* most pages in one request */
+#define IO_BATCH 512 /* most pages in one call */
+#define IO_RUN 32 /* most pages in one request */
 
 /**
  * struct io - an open file and its ring; not for several threads at once

@@ -2,7 +2,7 @@
 /*
  * bufpool: a B+tree four times as large as the memory for it.
  *
- *   bufpool [FILE [FRAMES [RECORDS]]]	default: bufpool.db, 1024 frames (4 MiB), 120000 records (16 MiB)
+ *   bufpool [FILE [FRAMES [RECORDS]]]	default: bufpool.db 1024 120000 (4 MiB, 16 MiB)
  *
  * FILE is written over: a file, or a block device.
  */
@@ -53,8 +53,8 @@ static void check_value(const uint8_t *value, uint64_t key, uint64_t version)
 
 	make_value(expect, key, version);
 	if (strcmp((const char *)value, (const char *)expect)) {
-		fprintf(stderr, "bufpool: found \"%s\" where \"%s\" should be\n", (const char *)value,
-			(const char *)expect);
+		fprintf(stderr, "bufpool: found \"%s\" where \"%s\" should be\n",
+			(const char *)value, (const char *)expect);
 		exit(1);
 	}
 }
@@ -69,8 +69,8 @@ static void print_counts(struct pool *pool, const char *what)
 {
 	static uint64_t misses, evictions, writes;
 
-	printf("  %-44s %8" PRIu64 " pages read, %8" PRIu64 " evicted, %8" PRIu64 " written\n", what,
-	       pool->misses - misses, pool->evictions - evictions, pool->writes - writes);
+	printf("  %-44s %8" PRIu64 " pages read, %8" PRIu64 " evicted, %8" PRIu64 " written\n",
+	       what, pool->misses - misses, pool->evictions - evictions, pool->writes - writes);
 	misses = pool->misses;
 	evictions = pool->evictions;
 	writes = pool->writes;
@@ -132,7 +132,8 @@ static int check_next(uint64_t key, const void *value, void *ctx)
 	uint64_t *expect = ctx;
 
 	if (key != *expect) {
-		fprintf(stderr, "bufpool: the scan found key %" PRIu64 ", not %" PRIu64 "\n", key, *expect);
+		fprintf(stderr, "bufpool: the scan found key %" PRIu64 ", not %" PRIu64 "\n", key,
+			*expect);
 		return 1;
 	}
 	check_value(value, key, key % 100 ? 0 : 1);
@@ -145,8 +146,9 @@ static void scan(struct tree *tree, uint64_t records)
 	uint64_t expect = 0;
 
 	if (tree_scan(tree, 0, check_next, &expect) || expect != records) {
-		fprintf(stderr, "bufpool: the scan ended after %" PRIu64 " of %" PRIu64 " records\n", expect,
-			records);
+		fprintf(stderr,
+			"bufpool: the scan ended after %" PRIu64 " of %" PRIu64 " records\n",
+			expect, records);
 		exit(1);
 	}
 }
@@ -162,7 +164,8 @@ int main(int argc, char **argv)
 	int ret;
 
 	if (argc > 4 || frames < 128 || records < 100 || records > 100000000) {
-		fprintf(stderr, "usage: bufpool [FILE [FRAMES [RECORDS]]]; at least 128 frames, 100 records\n");
+		fprintf(stderr,
+			"usage: bufpool [FILE [FRAMES [RECORDS]]]; at least 128 frames, 100 records\n");
 		return 2;
 	}
 	ret = exo_env_open(&env, NULL);
@@ -171,19 +174,26 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	/* Leaves that were split at random are about half full. */
-	ret = pool_open(&pool, env, &(struct pool_opts){ .path = path, .frames = frames,
-			.pages = (uint32_t)(records / (TREE_LEAF_MAX / 2) * 5 / 4 + 1024) });
+	ret = pool_open(&pool, env,
+			&(struct pool_opts){
+				.path = path,
+				.frames = frames,
+				.pages =
+					(uint32_t)(records / (TREE_LEAF_MAX / 2) * 5 / 4 + 1024) });
 	if (ret == -ENOSPC || ret == -EDQUOT)
-		fprintf(stderr, "bufpool: not enough free frames for a pool of %u; 'exoctl pool grow %u' as root makes more\n",
+		fprintf(stderr,
+			"bufpool: not enough free frames for a pool of %u; 'exoctl pool grow %u' as root makes more\n",
 			frames, frames);
 	if (ret == -ENOENT || ret == -EISDIR || ret == -EROFS)
-		fprintf(stderr, "bufpool: cannot write to %s; name another file or a block device\n", path);
+		fprintf(stderr,
+			"bufpool: cannot write to %s; name another file or a block device\n", path);
 	must(ret, "open the pool");
 	if (!pool.io.direct)
-		printf("%s has no O_DIRECT here; reading and writing goes through the page cache\n", path);
+		printf("%s has no O_DIRECT here; reading and writing goes through the page cache\n",
+		       path);
 
-	printf("%" PRIu64 " records on %u frames (%u MiB); page p is always at %p + p * 4096\n", records,
-	       frames, frames / 256, (void *)pool.base);
+	printf("%" PRIu64 " records on %u frames (%u MiB); page p is always at %p + p * 4096\n",
+	       records, frames, frames / 256, (void *)pool.base);
 	must(tree_create(&tree, &pool), "make the tree");
 	fill(&tree, records);
 	print_counts(&pool, "insert all, in scrambled order");

@@ -28,7 +28,8 @@ static int find_victims(struct pool *pool, struct exo_mem_op *victims, uint32_t 
 
 	if (count > pool->stride)
 		count = pool->stride;
-	ret = exo_view_harvest(pool->view, page, count, EXO_HARVEST_CLEAR_ACCESSED, pool->bits, NULL, NULL);
+	ret = exo_view_harvest(pool->view, page, count, EXO_HARVEST_CLEAR_ACCESSED, pool->bits,
+			       NULL, NULL);
 	if (ret < 0)
 		return ret;
 	for (i = 0; i < count; i++) {
@@ -202,7 +203,8 @@ int pool_sync(struct pool *pool)
 
 	for (page = 0; page < pool->used; page += count) {
 		count = pool->used - page < POOL_HARVEST ? pool->used - page : POOL_HARVEST;
-		ret = exo_view_harvest(pool->view, page, count, EXO_HARVEST_CLEAR_DIRTY, pool->bits, NULL, NULL);
+		ret = exo_view_harvest(pool->view, page, count, EXO_HARVEST_CLEAR_DIRTY, pool->bits,
+				       NULL, NULL);
 		if (ret < 0)
 			return ret;
 		for (i = 0, n = 0; i < count; i++) {
@@ -289,7 +291,8 @@ static int make_view(struct pool *pool)
 		return ret;
 	pool->base = exo_view_base(pool->view);
 	pool->table = exo_view_table(pool->view);
-	ret = exo_fault_register(pool->env, on_fault, pool, &EXO_OPTS(exo_fault, .stack = 256 * 1024));
+	ret = exo_fault_register(pool->env, on_fault, pool,
+				 &EXO_OPTS(exo_fault, .stack = 256 * 1024));
 	if (ret)
 		exo_view_destroy(pool->view);
 	return ret;

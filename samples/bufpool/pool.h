@@ -18,8 +18,8 @@
 
 #include "io.h"
 
-#define POOL_HARVEST 512	/* most pages whose accessed bits are read at once */
-#define POOL_READAHEAD 32	/* pages read together until the pool was full once */
+#define POOL_HARVEST 512 /* most pages whose accessed bits are read at once */
+#define POOL_READAHEAD 32 /* pages read together until the pool was full once */
 
 /**
  * struct pool - a buffer pool

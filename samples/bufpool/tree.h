@@ -26,20 +26,20 @@
 #define TREE_LEAF_MAX 31
 #define TREE_INNER_MAX 338
 #define TREE_HEIGHT_MAX 8
-#define TREE_MAGIC 0x65657274206f7865ULL	/* "exo tree" */
+#define TREE_MAGIC 0x65657274206f7865ULL /* "exo tree" */
 #define TREE_MANY 64
 
 struct tree_meta {
 	uint64_t magic;
 	uint64_t records;
 	uint32_t root;
-	uint32_t height;	/* 1: the root is a leaf */
+	uint32_t height; /* 1: the root is a leaf */
 	uint32_t pages;
 };
 
 struct tree_leaf {
 	uint32_t count;
-	uint32_t next;		/* 0: none */
+	uint32_t next; /* 0: none */
 	uint64_t reserved;
 	uint64_t key[TREE_LEAF_MAX];
 	uint8_t value[TREE_LEAF_MAX][TREE_VALUE];
@@ -47,7 +47,7 @@ struct tree_leaf {
 
 /* Child i holds keys below key[i], the last child those above all. */
 struct tree_inner {
-	uint32_t count;		/* keys; one child more */
+	uint32_t count; /* keys; one child more */
 	uint32_t reserved;
 	uint64_t key[TREE_INNER_MAX];
 	uint32_t child[TREE_INNER_MAX + 1];
@@ -142,14 +142,15 @@ TREE_FN int tree_lookup(struct tree *tree, uint64_t key, void *value)
 }
 
 /* At most TREE_MANY keys, level by level: what is missing of a level is read together. */
-TREE_FN int tree_lookup_many(struct tree *tree, const uint64_t *keys, uint32_t count, uint8_t *values)
+TREE_FN int tree_lookup_many(struct tree *tree, const uint64_t *keys, uint32_t count,
+			     uint8_t *values)
 {
 	uint32_t page[TREE_MANY], level, i;
 	int ret;
 
 	for (i = 0; i < count; i++)
 		page[i] = tree->root;
-	for (level = tree->height; ; level--) {
+	for (level = tree->height;; level--) {
 		ret = TREE_PREFETCH(tree->store, page, count);
 		if (ret || level == 1)
 			break;
@@ -157,7 +158,8 @@ TREE_FN int tree_lookup_many(struct tree *tree, const uint64_t *keys, uint32_t c
 			page[i] = tree_step(tree_inner(tree, page[i]), keys[i]);
 	}
 	for (i = 0; i < count && !ret; i++)
-		ret = tree_leaf_find(tree_leaf(tree, page[i]), keys[i], values + (size_t)i * TREE_VALUE);
+		ret = tree_leaf_find(tree_leaf(tree, page[i]), keys[i],
+				     values + (size_t)i * TREE_VALUE);
 	return ret;
 }
 
@@ -172,7 +174,7 @@ TREE_FN int tree_scan(struct tree *tree, uint64_t key,
 	for (level = tree->height; level > 1; level--)
 		page = tree_step(tree_inner(tree, page), key);
 	leaf = tree_leaf(tree, page);
-	for (i = tree_lower(leaf->key, leaf->count, key); ; i = 0) {
+	for (i = tree_lower(leaf->key, leaf->count, key);; i = 0) {
 		for (; i < leaf->count; i++) {
 			ret = fn(leaf->key[i], leaf->value[i], ctx);
 			if (ret)
@@ -209,7 +211,7 @@ static void tree_inner_put(struct tree_inner *inner, uint32_t at, uint64_t key, 
 	inner->count++;
 }
 
-/* The upper half moves; at the right end of the tree nothing does, so that ordered inserts fill leaves. */
+/* The upper half moves; at the right end nothing does, so that ordered inserts fill leaves. */
 static int tree_split_leaf(struct tree *tree, uint32_t page, uint32_t at, uint64_t *out_key,
 			   uint32_t *out_right)
 {
@@ -233,7 +235,8 @@ static int tree_split_leaf(struct tree *tree, uint32_t page, uint32_t at, uint64
 	return 0;
 }
 
-static int tree_split_inner(struct tree *tree, uint32_t page, uint64_t *out_key, uint32_t *out_right)
+static int tree_split_inner(struct tree *tree, uint32_t page, uint64_t *out_key,
+			    uint32_t *out_right)
 {
 	struct tree_inner *left, *right;
 	uint32_t keep;
@@ -272,8 +275,9 @@ static int tree_new_root(struct tree *tree, uint64_t key, uint32_t right)
 	return 0;
 }
 
-/* Hangs right, whose keys start at key, behind the page that was reached through path[0 ... depth). */
-static int tree_hang(struct tree *tree, const uint32_t *path, uint32_t depth, uint64_t key, uint32_t right)
+/* Hangs right, whose keys start at key, behind the page reached through path[0 ... depth). */
+static int tree_hang(struct tree *tree, const uint32_t *path, uint32_t depth, uint64_t key,
+		     uint32_t right)
 {
 	struct tree_inner *inner;
 	uint32_t page, upper, to;
@@ -284,7 +288,8 @@ static int tree_hang(struct tree *tree, const uint32_t *path, uint32_t depth, ui
 		page = path[depth];
 		inner = tree_inner(tree, page);
 		if (inner->count < TREE_INNER_MAX) {
-			tree_inner_put(inner, tree_lower(inner->key, inner->count, key), key, right);
+			tree_inner_put(inner, tree_lower(inner->key, inner->count, key), key,
+				       right);
 			return 0;
 		}
 		ret = tree_split_inner(tree, page, &upper_key, &upper);
