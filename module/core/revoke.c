@@ -124,8 +124,8 @@ bool exo_asks_cut(struct exo_asks *asks, u64 now_ns, u32 why)
  * @uid_wanted: of these, wanted already
  * @uid_min: frames that the uid keeps (INV-REV-2)
  *
- * The minimum is the uid's: each environment bears a part of it in proportion to what it has, rounded
- * so that together they keep no less.
+ * The minimum is the uid's: each environment bears a part of it in proportion to what it has,
+ * rounded so that together they keep no less.
  *
  * Return: frames.
  */

@@ -309,9 +309,9 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
  * @arg: struct exo_mem_alloc
  *
  * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
- * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if not so many are
- * free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken; -EINTR. out_done
- * frames are the environment's in any case.
+ * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if
+ * not so many are free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken;
+ * -EINTR. out_done frames are the environment's in any case.
  */
 int exo_mem_alloc_op(struct exo_env *env, void *arg)
 {

@@ -7,19 +7,22 @@
  *
  * States, and the functions of each transition:
  *
- *	ABSENT -> FREE		exo_pool_grow, exo_pool_refill
- *	FREE -> TAKEN		exo_frames_alloc: owner set, zeroed if the last owner was another
- *	TAKEN -> LEAVING	exo_frames_give_up: new generation; no bind, fault or window from here
- *	LEAVING -> FREE		after unmap, flush and a reference count of one
- *	LEAVING -> QUARANTINED	if I/O still pins it: still charged, looked at again by a worker
- *	QUARANTINED -> FREE	the pin is gone
- *	FREE -> ABSENT		exo_pool_shrink, the shrinker
+ *	ABSENT -> FREE		fill_block (grow.c)
+ *	FREE -> TAKEN		own (alloc.c): zeroed before, if the last owner was another
+ *	TAKEN -> LEAVING	exo_frame_give_up_locked: new generation; no bind, fault or window
+ *				from here
+ *	LEAVING -> FREE		exo_frames_leave, after exo_frames_unmap, if nothing else holds it
+ *	LEAVING -> QUARANTINED	exo_frames_leave, if I/O still pins it: still charged
+ *	QUARANTINED -> FREE	release_one (leave.c): the pin is gone
+ *	FREE -> ABSENT		exo_pool_give_idle, exo_pool_settle
  *
  * Locks, outermost first (docs/locking.md):
- *	mmap_lock or VMA lock -> view->lock (mutex) -> owner's mem->frames_lock (spin) -> pool lock (spin)
+ *	leave_lock (mutex) -> view->lock (mutex) -> owner's mem->frames_lock (spin) -> pool lock
+ *	mmap_lock or VMA lock -> view->lock
  *
- * The owner's frames_lock guards, for each frame that it owns: state, generation, owner and the binding
- * records. exo_frame_lock() finds and takes it. Only one frames_lock is ever held at a time.
+ * The owner's frames_lock guards, for each frame that it owns: state, generation, owner and the
+ * binding records. exo_frame_lock() finds and takes it. Only one frames_lock is ever held at a
+ * time.
  */
 #ifndef EXO_MEM_FRAME_H
 #define EXO_MEM_FRAME_H
@@ -70,14 +73,16 @@ struct exo_binding {
  * @page: the page; of a 2 MiB frame each of the 512 entries has its own subpage
  * @owner: environment, NULL unless TAKEN or LEAVING
  * @generation: of capabilities for it (of a 2 MiB frame the first entry's counts)
- * @bview, @bpage: the first binding: view number and page; @bpage is EXO_NO_PAGE if there is none. @bview stays
- *	after an unbind: together with @stale it says which TLB may still hold a translation
+ * @bview, @bpage: the first binding: view number and page; @bpage is EXO_NO_PAGE if there is
+ *	none. @bview stays after an unbind: together with @stale it says which TLB may still
+ *	hold a translation
  * @stale: view->seq of the last unbind or rebind from @bview; the translation is gone for sure when
  *	view->flushed >= stale, or that view is no more
  * @more: further bindings
  * @payer: QUARANTINED: the user that is charged, with a reference (then there are no bindings)
  * @last_owner: number of the environment that last held it, 0: Linux
- * @held: in owner's mem->held (2 MiB frame: only the first entry); QUARANTINED: in the list of those
+ * @held: in owner's mem->held (2 MiB frame: only the first entry); QUARANTINED: in the list of
+ *	those
  * @nr: its number
  * @flags: EXO_FRAME_SHARED, EXO_FRAME_LOGGED; the module's own, not those of the table
  */
@@ -101,14 +106,14 @@ struct exo_frame {
 	struct list_head held;
 	u8 phase;
 	u8 order;
-	u8 node;
 	u8 flags;
-	u16 colour;
 	u16 nr_more;
 	u32 nr;
 };
 
-/* The blocks that are there; slots are filled under the pool's lock and never freed while loaded. */
+/*
+ * The blocks that are there; slots are filled under the pool's lock and never freed while loaded.
+ */
 extern struct exo_frame **exo_blocks;
 extern u32 exo_nr_frames;	/* length of the frame table */
 
@@ -144,9 +149,11 @@ struct exo_grant {
 
 /**
  * struct exo_mem_env - what mem keeps per environment
- * It lives as long as the environment's memory (the noun's env_free), so that exo_frame_lock() may use it.
+ * It lives as long as the environment's memory (the noun's env_free), so that exo_frame_lock()
+ * may use it.
  * @node: in the list of all, under exo_mem_envs_lock
- * @leave_lock: outermost, held while frames of this owner leave or their capabilities are revoked, so that a frame
+ * @leave_lock: outermost, held while frames of this owner leave or their capabilities are
+ *	revoked, so that a frame
  *	can't come back and be somebody else's in the middle of it. Nothing is allocated under it
  * @dying: set under @leave_lock: nothing leaves any more but through exo_frames_env_exit()
  * @frames_lock: see the top of this file
@@ -203,9 +210,9 @@ static inline struct exo_mem_env *exo_mem(struct exo_env *env)
 }
 
 /*
- * Take the frames_lock of @frame's owner. Returns the owner with the lock held, or NULL with nothing
- * held if the frame has no owner. Call under rcu_read_lock(), which keeps the owner's memory.
- * sparse can't follow a lock that is taken sometimes: it doesn't get to see this one.
+ * Take the frames_lock of @frame's owner. Returns the owner with the lock held, or NULL with
+ * nothing held if the frame has no owner. Call under rcu_read_lock(), which keeps the owner's
+ * memory. sparse can't follow a lock that is taken sometimes: it doesn't get to see this one.
  */
 static inline struct exo_env *exo_frame_lock(struct exo_frame *frame)
 {
@@ -231,14 +238,15 @@ static inline void exo_frame_unlock(struct exo_env *owner)
 }
 
 /*
- * What @env may do with frame @nr now: EXO_RIGHT_*, or -EACCES (not its own, not imported), -ESTALE (imported
- * and revoked). The frame's owner is locked.
+ * What @env may do with frame @nr now: EXO_RIGHT_*, or -EACCES (not its own, not imported),
+ * -ESTALE (imported and revoked). The frame's owner is locked.
  */
 int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame);
 
 /*
  * A binding beyond a frame's first, in a view of @env, and with it the room for its entry in the
- * repossession log. alloc sleeps, NULL without memory; free may be called under spinlocks and accepts NULL.
+ * repossession log. alloc sleeps, NULL without memory; free may be called under spinlocks and
+ * accepts NULL.
  */
 struct exo_binding *exo_binding_alloc(struct exo_env *env);
 void exo_binding_free(struct exo_env *env, struct exo_binding *binding);
@@ -247,7 +255,7 @@ void exo_binding_free(struct exo_env *env, struct exo_binding *binding);
 int exo_frames_init(void);
 void exo_frames_exit(void);
 int exo_frames_env_init(struct exo_env *env);	/* makes env->mem, grants and views empty */
-void exo_frames_env_exit(struct exo_env *env);	/* gives back every frame, after the views are gone */
+void exo_frames_env_exit(struct exo_env *env);	/* after the views are gone: all frames leave */
 void exo_frames_env_free(struct exo_env *env);	/* frees env->mem */
 int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma);
 int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma);

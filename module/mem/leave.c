@@ -2,10 +2,10 @@
 /*
  * How frames leave their owner: EXO_MEM_FREE, force, and death all come through here.
  *
- * The order is the point (INV-FRAME-4): a new generation, so that no capability is good any more; the
- * phase LEAVING, so that nothing new is bound or mapped; everything unmapped and flushed; and only
- * then the reference count. What I/O still pins is quarantined: charged to its user, taken in the
- * table, looked at again by a worker until the pin is gone.
+ * The order is the point (INV-FRAME-4): a new generation, so that no capability is good any more;
+ * the phase LEAVING, so that nothing new is bound or mapped; everything unmapped and flushed; and
+ * only then the reference count. What I/O still pins is quarantined: charged to its user, taken
+ * in the table, looked at again by a worker until the pin is gone.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -129,11 +129,13 @@ static void quarantine_locked(struct exo_mem_env *mem, struct exo_frame *frame)
 /**
  * exo_frames_leave() - last step: LEAVING -> FREE or QUARANTINED
  * @mem: the owner
- * @frames: their numbers, of 2 MiB frames the first; given up and unmapped under the same leave_lock
+ * @frames: their numbers, of 2 MiB frames the first; given up and unmapped under the same
+ *	leave_lock
  * @n: how many, at most EXO_FRAME_BATCH
  *
  * Context: sleeps; leave_lock is held, nothing else.
- * Return: how many frames these are, in 4 KiB; for exo_held_drop(), when all else says that they are gone.
+ * Return: how many frames these are, in 4 KiB; for exo_held_drop(), when all else says that they
+ * are gone.
  */
 u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
 {

@@ -14,10 +14,14 @@
 
 struct workqueue_struct;
 
-/* Frames that are handled between two looks at signals and the scheduler; arrays are on the stack. */
+/*
+ * Frames that are handled between two looks at signals and the scheduler; arrays are on the stack.
+ */
 #define EXO_FRAME_BATCH 64
 
-/* Why a pool that shrinks asks: EXO_WHY_ADMIN to everybody else. What comes leaves the target, too. */
+/*
+ * Why a pool that shrinks asks: EXO_WHY_ADMIN to everybody else. What comes leaves the target, too.
+ */
 #define EXO_WHY_SHRINK (EXO_WHY_ADMIN | (1U << 8))
 #define EXO_WHY_PUBLIC 0xffU
 
@@ -27,10 +31,16 @@ static inline u32 exo_frame_span(const struct exo_frame *frame)
 	return 1U << frame->order;
 }
 
+static inline unsigned int exo_pool_kind(u8 order)
+{
+	return order ? EXO_POOL_HUGE_KIND : EXO_POOL_SMALL;
+}
+
 /* mem/pool.c */
 int exo_pool_init(void);
 void exo_pool_exit(void);
-void exo_pool_refill(u32 node, u8 order, u32 n);
+u32 exo_pool_deficit(unsigned int kind);
+void exo_pool_raise_locked(unsigned int kind, u32 n);
 struct exo_pool *exo_pool_begin(void);
 void exo_pool_end(void);
 void exo_pool_settle(const u32 *frames, u32 n);
@@ -51,6 +61,13 @@ void exo_table_set_counts(u64 present, u64 free, u64 free_huge, u64 target);
 extern struct rw_semaphore exo_map_sem;
 void exo_map_barrier(void);
 void exo_window_unmap_range(u32 first, u32 n);
+
+/* mem/grow.c */
+int exo_pool_grow(u32 node, u8 order, u32 frames, u32 *done);
+void exo_pool_refill(u32 node, u8 order, u32 n);
+
+/* mem/colour.c */
+u32 exo_colours_count(void);
 
 /* mem/leave.c */
 void exo_leave_exit(void);

@@ -2,9 +2,9 @@
 /*
  * Visible revocation: ask, wait for the deadline, then take, and write down what was taken.
  *
- * Asking is possible from everywhere, the shrinker and the OOM notifier included: it takes leaf locks
- * only. Taking is done by one worker. Which frames it takes, if the owner leaves that to it: of the
- * oldest ones first those that are bound nowhere, then those that were held longest.
+ * Asking is possible from everywhere, the shrinker and the OOM notifier included: it takes leaf
+ * locks only. Taking is done by one worker. Which frames it takes, if the owner leaves that to
+ * it: of the oldest ones first those that are bound nowhere, then those that were held longest.
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -391,7 +391,9 @@ static void take_due(struct exo_env *env)
 		exo_event_post(env, EXO_EVENT_REPOSSESSED, taken, READ_ONCE(mem->nr_log), 0, 0);
 }
 
-/* An environment of which something is due, with a reference; else the time when something will be. */
+/*
+ * An environment of which something is due, with a reference; else the time when something will be.
+ */
 static struct exo_env *next_due(u64 *deadline_ns)
 {
 	struct exo_mem_env *mem;

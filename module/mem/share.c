@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sharing: a capability that somebody presents becomes a grant, a frame that this environment may
- * bind with at most those rights. A grant is good for as long as the frame keeps its generation; one
- * that isn't stays until it is dropped, so that its holder is told ESTALE and not EACCES.
+ * bind with at most those rights. A grant is good for as long as the frame keeps its generation;
+ * one that isn't stays until it is dropped, so that its holder is told ESTALE and not EACCES.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -18,8 +18,8 @@
  * @frame: the same
  *
  * Context: the lock of the frame's owner is held, under rcu_read_lock().
- * Return: EXO_RIGHT_*; -EACCES if it is neither its own nor imported; -ESTALE if it was imported and
- * revoked, or is just leaving.
+ * Return: EXO_RIGHT_*; -EACCES if it is neither its own nor imported; -ESTALE if it was imported
+ * and revoked, or is just leaving.
  */
 int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame)
 {

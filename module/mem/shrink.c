@@ -61,8 +61,8 @@ static void wait_for_frames(u64 released)
 }
 
 /*
- * The OOM killer is about to act, and will if *@arg stays 0. The wait is bounded, since what the worker needs
- * may be held by the very task that is out of memory.
+ * The OOM killer is about to act, and will if *@arg stays 0. The wait is bounded, since what the
+ * worker needs may be held by the very task that is out of memory.
  */
 static int oom_notify(struct notifier_block *unused, unsigned long action, void *arg)
 {

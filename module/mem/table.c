@@ -15,7 +15,7 @@
 
 static struct exo_table *header;	/* one page */
 static void *absent;			/* a page of zeros */
-static struct exo_frame_entry **pages;	/* by block; filled under the pool's grow lock, never freed */
+static struct exo_frame_entry **pages;	/* by block; filled under grow_lock, never freed */
 static u32 nr_pages;
 
 /* What stands at this page of the table. */
@@ -25,6 +25,7 @@ static void *table_page(unsigned long at)
 
 	if (!at)
 		return header;
+	/* Pairs with exo_table_add_block(): the page was zeroed before. */
 	page = smp_load_acquire(&pages[array_index_nospec(at - 1, nr_pages)]);
 	return page ?: absent;
 }
@@ -87,8 +88,10 @@ struct exo_frame_entry *exo_table_add_block(u32 block)
 	if (pages[block])
 		return pages[block];
 	page = (void *)get_zeroed_page(GFP_KERNEL);
-	if (page)
-		smp_store_release(&pages[block], page);
+	if (!page)
+		return NULL;
+	/* Pairs with table_page(). */
+	smp_store_release(&pages[block], page);
 	return page;
 }
 

@@ -4,8 +4,8 @@
  *
  * Nothing is mapped until it is touched. The fault asks whether the environment may have the frame,
  * and inserts it, with exo_map_sem held for reading. Whoever takes a frame away first makes that
- * question have another answer (phase, generation), then takes exo_map_sem for writing, empty: every
- * fault that was told yes is over. What is mapped by then is unmapped.
+ * question have another answer (phase, generation), then takes exo_map_sem for writing, empty:
+ * every fault that was told yes is over. What is mapped by then is unmapped.
  */
 #include <linux/mm.h>
 #include <linux/rwsem.h>
@@ -54,8 +54,8 @@ static struct page *window_page(struct exo_env *env, u32 nr, bool write)
 }
 
 /*
- * Map what stands around a touched frame, as far as it may be and memory is at hand. Errors don't matter:
- * whoever touches those gets a fault of his own.
+ * Map what stands around a touched frame, as far as it may be and memory is at hand. Errors don't
+ * matter: whoever touches those gets a fault of his own.
  */
 static void window_around(struct vm_area_struct *vma, struct exo_env *env, unsigned long pgoff)
 {
