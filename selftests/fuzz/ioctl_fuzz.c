@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Coverage-guided fuzzing of the ABI as an ordinary user. A program is a sequence of operations on two
+ * environments and their views: ioctls with mutated arguments, mmap, munmap, touches, closes. Programs
+ * that reach code of exo.ko not reached before are kept and mutated further. The kernel's checkers
+ * (KASAN, lockdep, ...) say what is a bug; the harness looks whether everything was given back.
+ *
+ * EXO_FUZZ_SECONDS (default 60) says how long, EXO_TEST_SEED where to begin. Needs KCOV; the kernel is
+ * built so that only exo.ko is instrumented, and a run that sees none of it fails.
+ */
+#include <linux/kcov.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "lib.h"
+
+uint32_t test_pool_frames = 4096;
+uint32_t test_pool_huge = 2;
+
+#define COVER_WORDS (64 << 10)
+#define MAX_STEPS 24
+#define CORPUS 2048
+#define WORDS 24
+#define SEEN_BITS 20
+
+/* One operation. words are the argument struct, as __u32s; what they point to is filled in. */
+struct step {
+	uint8_t nr;		/* EXO_NR_*, or one of the others below */
+	uint8_t env;
+	uint16_t len;		/* the size that it says */
+	uint32_t words[WORDS];
+	uint32_t array[32];
+};
+
+struct program {
+	uint32_t steps;
+	struct step step[MAX_STEPS];
+};
+
+enum { OTHER_MMAP = 0xf0, OTHER_MUNMAP, OTHER_TOUCH, OTHER_REOPEN, OTHER_CAP };
+
+/* Size of the argument, and at which words a pointer to an array stands (0: none) and its count. */
+static const struct kind {
+	uint8_t nr;
+	uint16_t size;
+	uint8_t pointer;	/* in words */
+	uint8_t count;		/* in words */
+	uint8_t cap;		/* in words */
+	uint8_t view;		/* in words */
+} kinds[] = {
+#define WORD(type, member) ((uint8_t)(__builtin_offsetof(struct type, member) / 4))
+	{ EXO_NR_INFO, sizeof(struct exo_info), 0, 0, 0, 0 },
+	{ EXO_NR_ENV_EVENTFD, sizeof(struct exo_env_eventfd), 0, 0, 0, 0 },
+	{ EXO_NR_ENV_STATUS, sizeof(struct exo_env_status), 0, 0, 0, 0 },
+	{ EXO_NR_ENV_LIST, sizeof(struct exo_env_list), WORD(exo_env_list, envs),
+	  WORD(exo_env_list, count), 0, 0 },
+	{ EXO_NR_QUOTA_GET, sizeof(struct exo_quota), 0, 0, 0, 0 },
+	{ EXO_NR_QUOTA_SET, sizeof(struct exo_quota), 0, 0, 0, 0 },
+	{ EXO_NR_CAP_CREATE, sizeof(struct exo_cap_create), 0, 0, 0, 0 },
+	{ EXO_NR_CAP_DERIVE, sizeof(struct exo_cap_derive), 0, 0, WORD(exo_cap_derive, cap), 0 },
+	{ EXO_NR_CAP_REVOKE, sizeof(struct exo_cap_revoke), 0, 0, WORD(exo_cap_revoke, cap), 0 },
+	{ EXO_NR_CAP_CHECK, sizeof(struct exo_cap_check), 0, 0, WORD(exo_cap_check, cap), 0 },
+	{ EXO_NR_MEM_POOL, sizeof(struct exo_mem_pool), 0, 0, 0, 0 },
+	{ EXO_NR_MEM_ALLOC, sizeof(struct exo_mem_alloc), WORD(exo_mem_alloc, frames_ptr),
+	  WORD(exo_mem_alloc, count), 0, 0 },
+	{ EXO_NR_MEM_FREE, sizeof(struct exo_mem_frames), WORD(exo_mem_frames, frames_ptr),
+	  WORD(exo_mem_frames, count), 0, 0 },
+	{ EXO_NR_MEM_IMPORT, sizeof(struct exo_mem_import), 0, 0, WORD(exo_mem_import, cap), 0 },
+	{ EXO_NR_MEM_DROP, sizeof(struct exo_mem_frames), WORD(exo_mem_frames, frames_ptr),
+	  WORD(exo_mem_frames, count), 0, 0 },
+	{ EXO_NR_MEM_VIEW_CREATE, sizeof(struct exo_mem_view_create), 0, 0, 0, 0 },
+	{ EXO_NR_MEM_VIEW_DESTROY, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view) },
+	{ EXO_NR_MEM_BIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	{ EXO_NR_MEM_UNBIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	{ EXO_NR_MEM_REBIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	{ EXO_NR_MEM_PROTECT, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	{ EXO_NR_MEM_FLUSH, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view) },
+	{ EXO_NR_MEM_HARVEST, sizeof(struct exo_mem_harvest), WORD(exo_mem_harvest, bits),
+	  WORD(exo_mem_harvest, count), 0, WORD(exo_mem_harvest, view) },
+	{ EXO_NR_MEM_UPCALL, sizeof(struct exo_mem_upcall), 0, 0, 0, 0 },
+	{ EXO_NR_MEM_WAKE, sizeof(struct exo_mem_wake), 0, 0, 0, WORD(exo_mem_wake, view) },
+	{ EXO_NR_MEM_REVOKE, sizeof(struct exo_mem_revoke), 0, 0, 0, 0 },
+	{ EXO_NR_MEM_LOG, sizeof(struct exo_mem_log), WORD(exo_mem_log, entries),
+	  WORD(exo_mem_log, count), 0, 0 },
+	{ EXO_NR_MEM_QUERY, sizeof(struct exo_mem_query), WORD(exo_mem_query, infos),
+	  WORD(exo_mem_query, count), 0, 0 },
+	{ OTHER_MMAP, 16, 0, 0, 0, 0 }, { OTHER_MUNMAP, 8, 0, 0, 0, 0 }, { OTHER_TOUCH, 16, 0, 0, 0, 0 },
+	{ OTHER_REOPEN, 8, 0, 0, 0, 0 }, { OTHER_CAP, 16, 0, 0, 0, 0 },
+};
+#define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* What the fuzzer knows, shared with the processes that run programs. */
+static struct shared {
+	struct program corpus[CORPUS];
+	uint32_t nr_corpus;
+	uint64_t executed, covered;
+	uint8_t seen[1 << (SEEN_BITS - 3)];
+} *know;
+
+static uint64_t seed;
+static uint64_t *cover;
+
+static uint32_t any(uint32_t n)
+{
+	return (uint32_t)(test_random(&seed) >> 20) % n;
+}
+
+/* Small numbers, frames and pages that exist, edges, anything. */
+static uint32_t interesting(void)
+{
+	static const uint32_t edges[] = { 0, 1, 2, 511, 512, 513, 1024, 4096, 65535, 65536, 0x3ffffff,
+					  0x4000000, 0x7fffffff, 0x80000000, ~0U, ~0U - 511 };
+
+	switch (any(6)) {
+	case 0:
+		return edges[any(sizeof(edges) / sizeof(edges[0]))];
+	case 1:
+		return (uint32_t)test_random(&seed);
+	case 2:
+		return any(4096);
+	case 3:
+		return 1U << any(32);
+	default:
+		return any(16);
+	}
+}
+
+static const struct kind *kind_of(uint8_t nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_KINDS; i++)
+		if (kinds[i].nr == nr)
+			return &kinds[i];
+	return NULL;
+}
+
+static void random_step(struct step *step)
+{
+	const struct kind *kind = &kinds[any(NR_KINDS)];
+	unsigned int i;
+
+	memset(step, 0, sizeof(*step));
+	step->nr = kind->nr;
+	step->env = (uint8_t)any(2);
+	step->len = any(30) ? kind->size : (uint16_t)any(200);
+	for (i = 2; i < kind->size / 4 && i < WORDS; i++)
+		step->words[i] = any(3) ? any(4) : interesting();
+	if (kind->count)
+		step->words[kind->count] = any(10) ? 1 + any(8) : interesting();
+	for (i = 0; i < 32; i++)
+		step->array[i] = any(4) ? any(8) : interesting();
+	/* A batch's operations mostly have a count and rights. */
+	if (kind->view && kind->pointer && kind->nr != EXO_NR_MEM_HARVEST)
+		for (i = 0; i < 8; i++) {
+			step->array[i * 4 + 1] = any(8) ? 1 + any(3) : interesting();
+			step->array[i * 4 + 3] = kind->nr == EXO_NR_MEM_UNBIND ? 0 : any(8) ? 1 + 2 * any(2) :
+						 interesting();
+			if (kind->nr == EXO_NR_MEM_UNBIND || kind->nr == EXO_NR_MEM_PROTECT)
+				step->array[i * 4 + 2] = any(20) ? 0 : interesting();
+		}
+	if (kind->nr == EXO_NR_MEM_VIEW_CREATE) {
+		step->words[2] = any(8) ? 1 + any(2048) : interesting();
+		step->words[3] = any(3) ? 0 : 512U << any(9);
+		step->words[5] = any(30) ? 0 : 1;
+	}
+}
+
+static void mutate(struct program *p)
+{
+	struct step *step;
+	unsigned int n = 1 + any(4);
+
+	while (n--) {
+		uint32_t at = p->steps ? any(p->steps) : 0;
+
+		switch (any(6)) {
+		case 0:
+			if (p->steps == MAX_STEPS)
+				break;
+			memmove(&p->step[at + 1], &p->step[at], (p->steps - at) * sizeof(*step));
+			random_step(&p->step[at]);
+			p->steps++;
+			break;
+		case 1:
+			if (p->steps < 2)
+				break;
+			memmove(&p->step[at], &p->step[at + 1], (p->steps - at - 1) * sizeof(*step));
+			p->steps--;
+			break;
+		case 2:
+			p->step[at].words[1 + any(WORDS - 1)] = interesting();
+			break;
+		case 3:
+			p->step[at].array[any(32)] = interesting();
+			break;
+		case 4:
+			p->step[at].words[any(WORDS)] ^= 1U << any(32);
+			break;
+		case 5:
+			if (p->steps < MAX_STEPS)
+				p->step[p->steps++] = p->step[at];
+			break;
+		}
+	}
+}
+
+/* ---- running a program ----------------------------------------------------------------------------------- */
+
+static int fds[2];
+static struct exo_cap caps[4];
+static uint32_t views[4];
+static uint64_t offsets[4], lengths[4];
+static uint32_t nr_views;
+static struct { void *at; size_t len; } maps[8];
+static char buffer[64 << 10];
+
+/* The frames of the array that the program holds have small numbers in it: translate. */
+static uint32_t held[16];
+static uint32_t nr_held;
+
+static void run_ioctl(const struct step *step, const struct kind *kind)
+{
+	uint32_t arg[64] = { 0 };
+	unsigned int i;
+
+	memcpy(arg, step->words, sizeof(step->words));
+	arg[0] = step->len;
+	/* Mostly without flags that don't exist. */
+	if (step->words[1] > 64 && step->words[1] % 4)
+		arg[1] = step->words[1] % 8;
+	if (kind->view && step->words[kind->view] < 4)
+		arg[kind->view] = views[step->words[kind->view]];
+	if (kind->cap && step->words[kind->cap] < 4)
+		memcpy(&arg[kind->cap], &caps[step->words[kind->cap]], sizeof(struct exo_cap));
+	if (kind->pointer) {
+		uint64_t pointer = (uintptr_t)buffer;
+
+		memset(buffer, 0, 1024);
+		memcpy(buffer, step->array, sizeof(step->array));
+		for (i = 0; i < 32; i++)
+			if (step->array[i] < nr_held &&
+			    (!kind->view || (i % 4 == 2 && kind->nr != EXO_NR_MEM_UNBIND &&
+					     kind->nr != EXO_NR_MEM_PROTECT)))
+				((uint32_t *)buffer)[i] = held[step->array[i]];
+		if (step->words[kind->pointer] == 1)
+			pointer = 0;
+		if (step->words[kind->pointer] == 2)
+			pointer = (uintptr_t)buffer + sizeof(buffer) - 8;
+		memcpy(&arg[kind->pointer], &pointer, 8);
+		/* What is longer than the buffer ends in memory that is not there, most of the time. */
+	}
+	if (kind->nr == EXO_NR_CAP_CREATE && step->words[4] < nr_held) {
+		arg[4] = held[step->words[4]];
+		arg[5] = 0;
+	}
+	if (t_ioctl(fds[step->env & 1], _IO(EXO_TYPE, kind->nr), arg))
+		return;
+	if (kind->nr == EXO_NR_MEM_VIEW_CREATE && nr_views < 4) {
+		struct exo_mem_view_create *vc = (void *)arg;
+
+		views[nr_views] = vc->out_view;
+		offsets[nr_views] = vc->out_offset;
+		lengths[nr_views++] = vc->out_length;
+	}
+	if (kind->nr == EXO_NR_MEM_ALLOC)
+		for (i = 0; i < ((struct exo_mem_alloc *)arg)->out_done && nr_held < 16; i++)
+			held[nr_held++] = ((uint32_t *)buffer)[i];
+	if (kind->nr == EXO_NR_CAP_CREATE)
+		caps[step->words[2] % 4] = ((struct exo_cap_create *)arg)->out_cap;
+}
+
+static void run_other(const struct step *step)
+{
+	uint32_t a = step->words[2], b = step->words[3], slot = a % 8;
+	uint64_t value;
+	int fd = fds[step->env & 1];
+
+	switch (step->nr) {
+	case OTHER_MMAP: {
+		uint64_t offset, len;
+
+		if (maps[slot].at)
+			munmap(maps[slot].at, maps[slot].len);
+		if (b < 4) {
+			offset = offsets[b];
+			len = lengths[b];
+		} else {
+			static const uint32_t lens[] = { 1, 4, 16, 17, 512 };
+
+			offset = (uint64_t)(b % 9) << EXO_MMAP_SHIFT;
+			if (b % 9 >= 4 && b % 9 <= 6)
+				offset |= (uint64_t)views[b % 4] << EXO_MMAP_VIEW_SHIFT;
+			else
+				offset |= step->words[4] % 3 ? (uint64_t)(nr_held ? held[0] : 0) << 12 : 0;
+			len = lens[step->words[5] % 5] * PAGE;
+		}
+		if (!len)
+			break;
+		maps[slot].at = mmap(NULL, len, step->words[6] % 4 ? PROT_READ | PROT_WRITE : PROT_READ,
+				     MAP_SHARED, fd, (off_t)offset);
+		maps[slot].len = len;
+		if (maps[slot].at == MAP_FAILED)
+			maps[slot].at = NULL;
+		break;
+	}
+	case OTHER_MUNMAP:
+		if (maps[slot].at && !munmap(maps[slot].at, b % 8 ? maps[slot].len : PAGE))
+			maps[slot].at = NULL;
+		break;
+	case OTHER_TOUCH:
+		if (!maps[slot].at)
+			break;
+		if (step->words[4] & 1)
+			t_store((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, a);
+		else
+			t_load((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, &value);
+		break;
+	case OTHER_REOPEN:
+		close(fd);
+		fds[step->env & 1] = open(t_device(), O_RDWR | O_CLOEXEC);
+		break;
+	case OTHER_CAP:
+		((uint8_t *)&caps[a % 4])[b % 32] ^= (uint8_t)(1 << step->words[4] % 8);
+		break;
+	}
+}
+
+static void run(const struct program *p)
+{
+	unsigned int i;
+
+	fds[0] = open(t_device(), O_RDWR | O_CLOEXEC);
+	fds[1] = open(t_device(), O_RDWR | O_CLOEXEC);
+	nr_held = nr_views = 0;
+	memset(views, 0, sizeof(views));
+	memset(maps, 0, sizeof(maps));
+	for (i = 0; i < p->steps; i++) {
+		const struct kind *kind = kind_of(p->step[i].nr);
+
+		if (p->step[i].nr >= OTHER_MMAP)
+			run_other(&p->step[i]);
+		else if (kind)
+			run_ioctl(&p->step[i], kind);
+	}
+	for (i = 0; i < 8; i++)
+		if (maps[i].at)
+			munmap(maps[i].at, maps[i].len);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* New places in this run's coverage. */
+static uint32_t new_cover(void)
+{
+	uint64_t n = __atomic_load_n(&cover[0], __ATOMIC_RELAXED), i;
+	uint32_t found = 0;
+
+	for (i = 0; i < n && i < COVER_WORDS - 1; i++) {
+		uint64_t at = (cover[i + 1] * 0x9e3779b97f4a7c15ULL) >> (64 - SEEN_BITS);
+
+		if (!(know->seen[at / 8] & (1 << at % 8))) {
+			know->seen[at / 8] |= (uint8_t)(1 << at % 8);
+			found++;
+		}
+	}
+	return found;
+}
+
+/* Run programs until one kills us, which it may: the next process goes on with what is known. */
+static void fuzz(int kcov, uint64_t until)
+{
+	static struct program p;
+	uint32_t found;
+
+	t_become(ALICE);
+	if (ioctl(kcov, KCOV_ENABLE, KCOV_TRACE_PC))
+		FAIL("KCOV_ENABLE: %s", strerror(errno));
+	while (test_now_ns() < until) {
+		if (know->nr_corpus && any(10)) {
+			p = know->corpus[any(know->nr_corpus)];
+			mutate(&p);
+		} else {
+			for (p.steps = 0; p.steps < 6; p.steps++)
+				random_step(&p.step[p.steps]);
+		}
+		__atomic_store_n(&cover[0], 0, __ATOMIC_RELAXED);
+		run(&p);
+		know->executed++;
+		found = new_cover();
+		know->covered += found;
+		if (found && know->nr_corpus < CORPUS)
+			know->corpus[know->nr_corpus++] = p;
+		else if (found)
+			know->corpus[any(CORPUS)] = p;
+	}
+}
+
+static unsigned int seconds(void)
+{
+	const char *env = getenv("EXO_FUZZ_SECONDS");
+
+	return env && atoi(env) > 0 ? (unsigned int)atoi(env) : 60;
+}
+
+TEST_LONG(fuzz__ordinary_user, 100000)
+{
+	uint64_t until, note = test_now_ns();
+	unsigned int slices = 0, deaths = 0;
+	int kcov;
+
+	t_need_root();
+	kcov = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+	if (kcov < 0)
+		SKIP("this kernel has no KCOV");
+	ASSERT_EQ(ioctl(kcov, KCOV_INIT_TRACE, COVER_WORDS), 0);
+	cover = mmap(NULL, COVER_WORDS * 8, PROT_READ | PROT_WRITE, MAP_SHARED, kcov, 0);
+	ASSERT_NE((long)cover, (long)MAP_FAILED);
+	know = test_shared(sizeof(*know));
+	seed = test_seed();
+	until = test_now_ns() + seconds() * 1000000000ULL;
+	while (test_now_ns() < until) {
+		pid_t pid = test_fork();
+		int status;
+
+		if (!pid) {
+			/* A slice each, so that a program that hangs something doesn't hang all. */
+			uint64_t slice = test_now_ns() + 2000000000ULL;
+
+			seed += slices * 7919ULL + know->executed;
+			alarm(30);
+			fuzz(kcov, slice < until ? slice : until);
+			_exit(0);
+		}
+		status = test_wait(pid);
+		/* An upcall to a random address kills it: that is as it should be. */
+		if (WIFSIGNALED(status)) {
+			deaths++;
+			if (WTERMSIG(status) == SIGALRM)
+				FAIL("a program hung");
+		} else if (WEXITSTATUS(status)) {
+			FAIL("a slice ended with status %d", WEXITSTATUS(status));
+		}
+		slices++;
+		if (test_now_ns() - note > 15000000000ULL) {
+			note = test_now_ns();
+			test_note("%llu programs, %llu places, %u kept, %u processes died",
+				  (unsigned long long)know->executed, (unsigned long long)know->covered,
+				  know->nr_corpus, deaths);
+		}
+	}
+	test_note("%llu programs, %llu places in exo.ko, %u kept", (unsigned long long)know->executed,
+		  (unsigned long long)know->covered, know->nr_corpus);
+	/* Without coverage of the module this was no fuzzing. */
+	ASSERT_GT(know->covered, 200);
+}

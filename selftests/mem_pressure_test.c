@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory pressure: Linux wants memory back (the shrinker), or was about to kill somebody for it (OOM).
+ * A hog takes memory until something happens. Only in a machine that is there to be tested: set
+ * EXO_TEST_PRESSURE=1, or run in the harness's guest. The OOM killer may well come; it takes the hog.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "lib.h"
+
+uint32_t test_pool_frames = 4096;
+
+#define CHUNK (4UL << 20)
+
+static int fd;
+static struct exo_ring *ring;
+static uint64_t seen;
+static uint32_t *frames;
+static uint32_t nr;
+static const struct exo_table *table;
+
+static uint64_t mem_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib << 10;
+}
+
+static struct exo_env_status status(void)
+{
+	struct exo_env_status st;
+
+	t_status(fd, &st);
+	/* INV-REV-4 */
+	ASSERT_EQ(st.out_asked, st.out_given + st.out_taken + st.out_wanted);
+	return st;
+}
+
+/* A third of the machine's memory in one environment, every frame bound and written. */
+static void setup(void)
+{
+	uint64_t third;
+	uint32_t have;
+
+	t_need_root();
+	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
+		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
+	fd = t_open();
+	table = t_table(fd);
+	third = mem_available() / 3 / PAGE;
+	have = (uint32_t)(table->free - table->free_huge * 512);
+	if (have < third)
+		t_pool(fd, EXO_POOL_GROW, (uint32_t)third - have, NULL);
+	nr = (uint32_t)(table->free - table->free_huge * 512);
+	frames = calloc(nr, sizeof(*frames));
+	t_alloc_any(fd, frames, nr);
+	ring = t_ring(fd);
+}
+
+static void give_pool_back(void)
+{
+	close(fd);
+}
+
+/* Takes memory, chunk by chunk, until it is told to stop or is killed. */
+static pid_t start_hog(volatile bool *stop, unsigned int us)
+{
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		t_write_file("/proc/self/oom_score_adj", "1000");
+		while (!*stop) {
+			char *mem = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			if (mem != MAP_FAILED)
+				memset(mem, 1, CHUNK);
+			usleep(us);
+		}
+		_exit(0);
+	}
+	return pid;
+}
+
+static void end_hog(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	test_wait(pid);
+}
+
+/* Catches: a shrinker that never asks; owners who give and are robbed all the same (INV-REV-1). */
+TEST_LONG(pressure__asked_and_given, 90)
+{
+	volatile bool *stop = test_shared(PAGE);
+	uint64_t until = test_now_ns() + 60000000000ULL;
+	struct exo_event event;
+	uint32_t given = 0, requests = 0;
+	pid_t hog;
+
+	setup();
+	test_note("%u frames held, %llu MiB available", nr, (unsigned long long)mem_available() >> 20);
+	hog = start_hog(stop, 2000);
+	while (test_now_ns() < until && given < 2000 && !waitpid(hog, NULL, WNOHANG)) {
+		uint32_t want;
+
+		if (!t_event(ring, &seen, EXO_EVENT_REVOKE, 100, &event))
+			continue;
+		requests++;
+		ASSERT_TRUE(event.arg[2] == EXO_WHY_PRESSURE || event.arg[2] == EXO_WHY_OOM);
+		ASSERT_GT(event.arg[0], 0);
+		want = status().out_wanted;
+		while (want && nr) {
+			uint32_t n = want > 1000 ? 1000 : want;
+
+			n = n > nr ? nr : n;
+			if (t_free(fd, frames + nr - n, n, NULL))
+				break;		/* taken already */
+			nr -= n;
+			given += n;
+			want -= n;
+		}
+	}
+	*stop = true;
+	test_note("%u requests, %u frames given, %llu taken", requests, given,
+		  (unsigned long long)status().out_taken);
+	end_hog(hog);
+	ASSERT_GT(requests, 0);
+	ASSERT_GT(status().out_given, 0);
+	give_pool_back();
+}
+
+/* Catches: a deaf owner who keeps all; frames that are taken without a word in the log (INV-REV-3). */
+TEST_LONG(pressure__deaf, 90)
+{
+	static struct exo_mem_taken log[1000];
+	volatile bool *stop = test_shared(PAGE);
+	uint64_t until = test_now_ns() + 60000000000ULL, logged = 0;
+	struct exo_env_status st;
+	pid_t hog;
+	int got;
+
+	setup();
+	hog = start_hog(stop, 2000);
+	do {
+		test_sleep_ms(20);
+		st = status();
+	} while (test_now_ns() < until && st.out_taken < 2000 && !waitpid(hog, NULL, WNOHANG));
+	*stop = true;
+	end_hog(hog);
+	st = status();
+	test_note("%llu asked, %llu taken", (unsigned long long)st.out_asked,
+		  (unsigned long long)st.out_taken);
+	ASSERT_GT(st.out_taken, 0);
+	ASSERT_EQ(st.out_given, 0);
+	while ((got = t_log(fd, log, 1000, NULL)) > 0) {
+		int i;
+
+		for (i = 0; i < got; i++)
+			ASSERT_TRUE(log[i].why == EXO_WHY_PRESSURE || log[i].why == EXO_WHY_OOM);
+		logged += (uint64_t)got;
+	}
+	ASSERT_GE(logged, st.out_taken);
+	/* The guaranteed minimum is there (INV-REV-2). */
+	ASSERT_GE(status().out_frames, t_quota(fd, getuid()).min);
+	give_pool_back();
+}
+
+/* Catches: a machine that dies while frames lie idle: the hog is fast, deadlines are long (INV-REV-5). */
+TEST_LONG(oom__deadlines_are_cut, 90)
+{
+	struct exo_quota quota = { .flags = EXO_QUOTA_DEADLINE, .uid = getuid(), .deadline_ms = 600000 };
+	volatile bool *stop = test_shared(PAGE);
+	uint64_t until = test_now_ns() + 60000000000ULL;
+	struct exo_env_status st;
+	uint32_t old;
+	pid_t hog;
+
+	setup();
+	old = t_quota(fd, getuid()).deadline_ms;
+	t_quota_set(fd, &quota);
+	hog = start_hog(stop, 0);
+	do {
+		test_sleep_ms(20);
+		st = status();
+	} while (test_now_ns() < until && !st.out_taken && !waitpid(hog, NULL, WNOHANG));
+	test_sleep_ms(200);
+	st = status();
+	*stop = true;
+	end_hog(hog);
+	quota.deadline_ms = old;
+	t_quota_set(fd, &quota);
+	test_note("%llu asked, %llu taken", (unsigned long long)st.out_asked,
+		  (unsigned long long)st.out_taken);
+	ASSERT_GT(st.out_asked, 0);
+	ASSERT_GT(st.out_taken, 0);
+	give_pool_back();
+}
+
+/* Catches: free frames that Linux can't borrow, or that never come back (target). */
+TEST_LONG(pressure__idle_frames_are_lent, 90)
+{
+	volatile bool *stop = test_shared(PAGE);
+	uint64_t until = test_now_ns() + 60000000000ULL, before;
+	uint32_t done = 0, i;
+	int ret = 0;
+	pid_t hog;
+
+	setup();
+	for (i = 0; i < nr; i += 1000)
+		ASSERT_EQ(t_free(fd, frames + i, nr - i < 1000 ? nr - i : 1000, NULL), 0);
+	before = table->present;
+	hog = start_hog(stop, 1000);
+	while (test_now_ns() < until && table->present + 1000 > before && !waitpid(hog, NULL, WNOHANG))
+		test_sleep_ms(5);
+	*stop = true;
+	test_note("%llu of %llu frames are left", (unsigned long long)table->present,
+		  (unsigned long long)before);
+	ASSERT_LT(table->present, before);
+	end_hog(hog);
+	ASSERT_GE(table->target, before);
+	/* On demand. */
+	for (i = 0; i < nr && !ret; i += done)
+		ret = t_alloc(fd, EXO_ALLOC_ANY, frames + i, nr - i < 1000 ? nr - i : 1000, &done);
+	test_note("%u of %u allocated again", i, nr);
+	ASSERT_GE(i, nr / 2);
+	give_pool_back();
+}
