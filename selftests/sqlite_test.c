@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libexo-sqlite: the same random SQL gives the same answers as with SQLite's own page cache, whatever the
- * page size, however small the cache, while frames are asked back and taken, from many threads.
+ * libexo-sqlite: the same random SQL gives the same answers as with SQLite's own page cache,
+ * whatever the page size, however small the cache, while frames are asked back and taken, from many
+ * threads.
  *
  * Every test runs in a process of its own, so that each can set SQLite up in its own way.
  */
@@ -77,7 +78,7 @@ static struct exo_sqlite_stats stats_now(void)
 	return stats;
 }
 
-/* ---- SQL ---------------------------------------------------------------------------------------- */
+/* ---- SQL ----------------------------------------------------------------------------------- */
 
 static sqlite3 *db_open(const char *path)
 {
@@ -147,8 +148,8 @@ static void random_write(sqlite3 *db, uint64_t *digest, uint64_t *seed)
 		    "INSERT OR REPLACE INTO t SELECT (%u+i*7)%%5000, i*%u, "
 		    "printf('%%.*c', (i*31)%%900, 'x')||i FROM c", n, at, n);
 	else if (r < 60)
-		sql(db, digest, "UPDATE t SET b=b||'%u', a=a+%u WHERE id BETWEEN %u AND %u", n, r, at,
-		    at + n);
+		sql(db, digest, "UPDATE t SET b=b||'%u', a=a+%u WHERE id BETWEEN %u AND %u", n, r,
+		    at, at + n);
 	else if (r < 75)
 		sql(db, digest, "DELETE FROM t WHERE id BETWEEN %u AND %u", at, at + n);
 	else if (r < 85)
@@ -181,7 +182,8 @@ static void random_read(sqlite3 *db, uint64_t *digest, uint64_t *seed)
 		sql(db, digest, "SELECT count(*), sum(a) FROM mem.s JOIN t USING(a)");
 		break;
 	default:
-		sql(db, digest, "SELECT substr(b, 1, 3) k, count(*) FROM t GROUP BY k ORDER BY k LIMIT 30");
+		sql(db, digest,
+		    "SELECT substr(b, 1, 3) k, count(*) FROM t GROUP BY k ORDER BY k LIMIT 30");
 	}
 }
 
@@ -250,7 +252,8 @@ static uint64_t stock_digest(const struct script *script)
 	return *digest;
 }
 
-static void same_as_stock(unsigned int page_size, int cache_size, const char *journal, uint32_t frames)
+static void same_as_stock(unsigned int page_size, int cache_size, const char *journal,
+			  uint32_t frames)
 {
 	const char *dir = work_dir();
 	uint64_t *digest = test_shared(sizeof(*digest));
@@ -270,8 +273,8 @@ static void same_as_stock(unsigned int page_size, int cache_size, const char *jo
 	expected = stock_digest(&script);
 	job = (struct job){ script, digest, frames, false };
 	test_join(test_spawn(run_job, &job));
-	ASSERT_EQ_FOR(*digest, expected, "page size %u, cache %d, %s, limit %u", page_size, cache_size,
-		      journal, frames);
+	ASSERT_EQ_FOR(*digest, expected, "page size %u, cache %d, %s, limit %u", page_size,
+		      cache_size, journal, frames);
 	remove_dir(dir);
 }
 
@@ -313,7 +316,9 @@ TEST_LONG(limit_of_24__same_answers, 90)
 	same_as_stock(8192, 500, "delete", 24);
 }
 
-/* Catches: pages that are lost when there is nothing guaranteed and all pinned ones are elsewhere. */
+/*
+ * Catches: pages that are lost when there is nothing guaranteed and all pinned ones are elsewhere.
+ */
 TEST_LONG(nothing_guaranteed__same_answers, 90)
 {
 	int fd;
@@ -325,7 +330,7 @@ TEST_LONG(nothing_guaranteed__same_answers, 90)
 	guarantee(fd, 64);
 }
 
-/* ---- revocation --------------------------------------------------------------------------------- */
+/* ---- revocation ---------------------------------------------------------------------------- */
 
 /* The environment that the library in this process, or in process pid, has open. */
 static struct exo_env_status env_of(int fd, pid_t pid)
@@ -376,7 +381,8 @@ static void squeeze_until_end(struct squeeze *squeeze)
 			squeeze->asked = st.out_asked;
 			squeeze->given = st.out_given;
 			squeeze->taken = st.out_taken;
-			t_revoke(squeeze->fd, st.out_env, test_random(&seed) % 600 + 1, 10000, &asked);
+			t_revoke(squeeze->fd, st.out_env, test_random(&seed) % 600 + 1, 10000,
+				 &asked);
 		}
 		test_sleep_ms(test_random(&seed) % 100);
 	}
@@ -443,7 +449,10 @@ struct idle {
 	bool dirty;
 };
 
-/* From here on the calling thread runs whenever it can, and the library's thread only when it can't. */
+/*
+ * From here on the calling thread runs whenever it can, and the library's thread only when it
+ * can't.
+ */
 static void run_before_service(void)
 {
 	struct sched_param first = { .sched_priority = 1 };
@@ -586,8 +595,9 @@ TEST_LONG(pinned_and_taken__dies_and_recovers, 60)
 
 	db = db_open(path);
 	sql(db, &digest, "SELECT count(*), sum(length(b)) FROM t");
-	sql(db, &expected, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<6000) "
-			   "SELECT 6000, sum(900+length(i)) FROM c");
+	sql(db, &expected,
+	    "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<6000) "
+	    "SELECT 6000, sum(900+length(i)) FROM c");
 	ASSERT_EQ(digest, expected);
 	check_integrity(db);
 	sqlite3_close(db);
@@ -595,21 +605,22 @@ TEST_LONG(pinned_and_taken__dies_and_recovers, 60)
 	remove_dir(path);
 }
 
-/* ---- the methods by themselves ------------------------------------------------------------------- */
+/* ---- the methods by themselves -------------------------------------------------------------- */
 
 struct entry {
 	uint64_t first;		/* SQLite needs these 8 bytes zeroed in a new page */
 	uint32_t key;
 };
 
-static void *fetch(const sqlite3_pcache_methods2 *m, sqlite3_pcache *cache, uint32_t key, int create)
+static void *fetch(const sqlite3_pcache_methods2 *m, sqlite3_pcache *cache, uint32_t key,
+		   int create)
 {
 	return m->xFetch(cache, key, create);
 }
 
 /* A new page, filled with its key. */
-static sqlite3_pcache_page *make(const sqlite3_pcache_methods2 *m, sqlite3_pcache *cache, uint32_t key,
-				 unsigned int size)
+static sqlite3_pcache_page *make(const sqlite3_pcache_methods2 *m, sqlite3_pcache *cache,
+				 uint32_t key, unsigned int size)
 {
 	sqlite3_pcache_page *page = fetch(m, cache, key, 2);
 	struct entry *entry;
@@ -705,7 +716,7 @@ TEST(methods__contract)
 	ASSERT_EQ(stats_now().pinned, 0);
 }
 
-/* ---- threads, processes, configuration ---------------------------------------------------------- */
+/* ---- threads, processes, configuration ----------------------------------------------------- */
 
 #define THREADS 4
 
@@ -717,7 +728,8 @@ static void *thread_main(void *arg)
 	sqlite3 *db = db_open(thread_path);
 	unsigned int i, rounds = test_rounds(40, 8);
 
-	sql(db, NULL, "PRAGMA cache_size=%d; PRAGMA synchronous=off", 20 + (int)(uintptr_t)arg * 300);
+	sql(db, NULL, "PRAGMA cache_size=%d; PRAGMA synchronous=off",
+	    20 + (int)(uintptr_t)arg * 300);
 	for (i = 0; i < rounds; i++) {
 		sql(db, NULL, "INSERT INTO t(thread, b) SELECT %u, printf('%%.*c', %u, 'z') FROM n",
 		    (unsigned int)(uintptr_t)arg, (unsigned int)(test_random(&seed) % 2000));

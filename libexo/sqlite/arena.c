@@ -9,8 +9,8 @@
  *	STOCK, LOST -> LEAVING	arena_leave_locked
  *	LEAVING -> EMPTY	arena_release
  *
- * Which frame is where stands in the view's own table and nowhere else; a frame that was taken by force
- * is gone from there.
+ * Which frame is where stands in the view's own table and nowhere else; a frame that was taken by
+ * force is gone from there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,8 @@ uint64_t arena_now_ns(void)
 }
 
 /*
- * The minimum is the user's. Environments of one user keep parts of it in proportion to what they hold.
+ * The minimum is the user's. Environments of one user keep parts of it in proportion to what they
+ * hold.
  */
 uint32_t arena_guaranteed(void)
 {
@@ -67,8 +68,8 @@ static void init_lists(void)
 }
 
 /*
- * Places cost a few bytes each, so there are more of them than frames: room for a pool that grows, and
- * for seats of several sizes.
+ * Places cost a few bytes each, so there are more of them than frames: room for a pool that grows,
+ * and for seats of several sizes.
  */
 static uint32_t places_wanted(const struct exo_info *info, const struct exo_table *table)
 {
@@ -246,7 +247,8 @@ bool arena_intact(const struct seat *seat)
 	uint32_t i;
 
 	for (i = 0; i < 1U << seat->order; i++)
-		if (!(__atomic_load_n(&pool.slots[seat->page + i], __ATOMIC_RELAXED) & EXO_SLOT_BOUND))
+		if (!(__atomic_load_n(&pool.slots[seat->page + i], __ATOMIC_RELAXED) &
+		      EXO_SLOT_BOUND))
 			return false;
 	return true;
 }

@@ -4,14 +4,15 @@
  *
  * A page is in a frame or in ordinary memory:
  *
- * - pages of caches that SQLite calls not purgeable (databases in memory) hold the only copy of their
- *   data: never in a frame, because a frame can be taken;
- * - pinned pages are in frames as long as all of them fit what is guaranteed to the user, because then
- *   every request can be met with unpinned ones. Beyond that (a large transaction with little
- *   guaranteed) a page that gets pinned is made in ordinary memory; if an unpinned copy is in a frame,
- *   that is dropped, as SQLite allows at any time, and SQLite reads the page again;
- * - unpinned pages are in frames. One in ordinary memory goes as soon as there is room for it again, and
- *   few are kept while there is none: under pressure the cache is to become smaller, not to move.
+ * - pages of caches that SQLite calls not purgeable (databases in memory) hold the only copy of
+ *   their data: never in a frame, because a frame can be taken;
+ * - pinned pages are in frames as long as all of them fit what is guaranteed to the user, because
+ *   then every request can be met with unpinned ones. Beyond that (a large transaction with little
+ *   guaranteed) a page that gets pinned is made in ordinary memory; if an unpinned copy is in a
+ *   frame, that is dropped, as SQLite allows at any time, and SQLite reads the page again;
+ * - unpinned pages are in frames. One in ordinary memory goes as soon as there is room for it
+ *   again, and few are kept while there is none: under pressure the cache is to become smaller, not
+ *   to move.
  */
 #include <stdlib.h>
 #include <string.h>

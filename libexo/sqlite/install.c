@@ -2,9 +2,9 @@
 /*
  * Configuration, preloading, fallback to SQLite's own cache, fork, statistics.
  *
- * SQLite is given the methods below. The environment is opened when SQLite is initialised, not when the
- * library is loaded: a preloaded library is in every child of a shell, too. Without /dev/exo all calls go
- * to SQLite's own methods.
+ * SQLite is given the methods below. The environment is opened when SQLite is initialised, not when
+ * the library is loaded: a preloaded library is in every child of a shell, too. Without /dev/exo
+ * all calls go to SQLite's own methods.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -196,7 +196,7 @@ static void read_limit(uint32_t frames)
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	if (errno || *end || *text < '0' || *text > '9' || !value || value > UINT32_MAX)
-		say("EXO_SQLITE_FRAMES is \"%s\", but must be a number of frames above 0; ignoring it",
+		say("EXO_SQLITE_FRAMES is \"%s\", which is no number of frames; ignoring it",
 		    text);
 	else
 		limit = (uint32_t)value;
@@ -222,8 +222,8 @@ static int configure(void)
  * Call it before sqlite3_initialize() and before any connection is opened, in one thread.
  *
  * Return: 0, also if it was installed before; -EBUSY: SQLite is initialised already; -EINVAL: bad
- * options; -ENOSPC: the pool is empty; else what exo_env_open() returned. After a failure SQLite keeps
- * its own cache.
+ * options; -ENOSPC: the pool is empty; else what exo_env_open() returned. After a failure SQLite
+ * keeps its own cache.
  */
 EXPORT int exo_sqlite_install(const struct exo_sqlite_opts *opts)
 {
@@ -261,7 +261,8 @@ __attribute__((constructor)) static void on_load(void)
  * @out_stats: the figures
  * @size: sizeof(*out_stats)
  *
- * Return: 0; -ENODEV: not installed, SQLite is not initialised, or it runs on its own cache. Thread-safe.
+ * Return: 0; -ENODEV: not installed, SQLite is not initialised, or it runs on its own cache.
+ * Thread-safe.
  */
 EXPORT int exo_sqlite_stats(struct exo_sqlite_stats *out_stats, size_t size)
 {
@@ -301,7 +302,8 @@ static void print_stats(void)
 	if (!env_is_set("EXO_SQLITE_STATS") || exo_sqlite_stats(&stats, sizeof(stats)) < 0)
 		return;
 	say("frames held %" PRIu64 ", at most %" PRIu64 "; pages found %" PRIu64 ", made %" PRIu64
-	    ", recycled %" PRIu64 "; frames asked back %" PRIu64 ", given %" PRIu64 ", taken %" PRIu64,
+	    ", recycled %" PRIu64 "; frames asked back %" PRIu64 ", given %" PRIu64 ", taken %"
+	    PRIu64,
 	    stats.held, stats.held_max, stats.hits, stats.misses, stats.recycled, stats.asked,
 	    stats.given, stats.taken);
 }

@@ -7,14 +7,15 @@
  *	revoke.c	giving frames back: on request, after use, and what was taken by force
  *	arena.c		seats: places in one view, with or without frames bound
  *
- * Every page of a purgeable cache has its content in a *cell* of a *seat*: one to 16 view pages side by
- * side, or an eighth to a half of one. So a page of 4096 bytes is one frame, larger ones may be any
- * frames at addresses that follow each other (that is why it is a view and not a window), and what goes
- * with the page (struct cache_page, SQLite's own extra bytes) is in ordinary memory.
+ * Every page of a purgeable cache has its content in a *cell* of a *seat*: one to 16 view pages
+ * side by side, or an eighth to a half of one. So a page of 4096 bytes is one frame, larger ones
+ * may be any frames at addresses that follow each other (that is why it is a view and not a
+ * window), and what goes with the page (struct cache_page, SQLite's own extra bytes) is in ordinary
+ * memory.
  *
- * One lock, pool.lock, guards everything; functions named _locked need it. It is not held while frames
- * are given back, so that SQLite waits for a revocation only as long as it takes to find the victims.
- * The handlers of events run in libexo's service thread.
+ * One lock, pool.lock, guards everything; functions named _locked need it. It is not held while
+ * frames are given back, so that SQLite waits for a revocation only as long as it takes to find the
+ * victims. The handlers of events run in libexo's service thread.
  */
 #ifndef EXO_SQLITE_INTERNAL_H
 #define EXO_SQLITE_INTERNAL_H
@@ -152,7 +153,8 @@ struct cache {
  * @scarce: the last page that was to be in a frame found none
  * @outside_idle: unpinned pages in ordinary memory that could be in frames
  * @lru: unpinned pages in frames, over all caches
- * @forked: the child of a process that had it: frames are the parent's, only ordinary memory is used
+ * @forked: the child of a process that had it: frames are the parent's, only ordinary memory is
+ *	  used
  */
 struct pool {
 	pthread_mutex_t lock;
@@ -221,7 +223,10 @@ void cache_drop_locked(struct cache_page *page);
 
 void revoke_on_request(const struct exo_revoke *revoke, void *ctx);
 void revoke_on_event(struct exo_env *env, const struct exo_event *event, void *ctx);
-/* Gives back frames until at least `frames` have gone, stock first, then the oldest pages: how many. */
+/*
+ * Gives back frames until at least `frames` have gone, stock first, then the oldest pages: how
+ * many.
+ */
 uint32_t revoke_give(uint32_t frames);
 /* Gives back stock beyond what is worth keeping. */
 void revoke_trim(uint32_t keep);

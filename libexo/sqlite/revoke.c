@@ -3,13 +3,14 @@
  * Giving frames back.
  *
  * The handlers run in libexo's service thread, so that a request is answered in time although the
- * database is idle. Victims: stock first, then the pages unused for longest, in whatever cache; all pages
- * of a seat go together. What can't be given because SQLite has it pinned is owed, and given when it is
- * unpinned (cache_unpin).
+ * database is idle. Victims: stock first, then the pages unused for longest, in whatever cache; all
+ * pages of a seat go together. What can't be given because SQLite has it pinned is owed, and given
+ * when it is unpinned (cache_unpin).
  *
- * A frame that was taken by force under a page that nobody uses costs a read. Under one that is in use
- * the data is lost, and then the process ends here: the file is as after any crash, SQLite repairs it from
- * its journal. It can only happen to a process that does not run for as long as the deadline.
+ * A frame that was taken by force under a page that nobody uses costs a read. Under one that is in
+ * use the data is lost, and then the process ends here: the file is as after any crash, SQLite
+ * repairs it from its journal. It can only happen to a process that does not run for as long as the
+ * deadline.
  */
 #include <stdlib.h>
 
@@ -99,10 +100,10 @@ void revoke_on_request(const struct exo_revoke *revoke, void *ctx)
 
 static void die(void)
 {
-	say("frames were taken by force while SQLite had pages in them in use, because this process did "
-	    "not run until the deadline was over. It ends here, before it could work with data that is "
-	    "gone; the database is safe: SQLite rolls back when it is opened next. A longer deadline "
-	    "helps: exoctl quota set USER --deadline=MS");
+	say("frames were taken by force while SQLite had pages in them in use, because this "
+	    "process did not run until the deadline was over. It ends here, before it could work "
+	    "with data that is gone; the database is safe: SQLite rolls back when it is opened "
+	    "next. A longer deadline helps: exoctl quota set USER --deadline=MS");
 	abort();
 }
 

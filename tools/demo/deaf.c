@@ -2,8 +2,8 @@
 /*
  * deaf FRAMES: an environment that holds frames and never answers when they are asked back.
  *
- * Says "holding N", sleeps until SIGTERM, then reads its repossession log, checks that what it was left
- * with is as it wrote it, and says both.
+ * Says "holding N", sleeps until SIGTERM, then reads its repossession log, checks that what it was
+ * left with is as it wrote it, and says both.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -36,7 +36,8 @@ static void hold(struct exo_env *env, uint32_t count, struct exo_view **out_view
 	must(exo_view_create(env, &EXO_OPTS(exo_view, .pages = count), &view), "can't make a view");
 	must(exo_mem_alloc_any(env, frames, count), "can't get the frames");
 	for (i = 0; i < count; i++) {
-		must(exo_view_bind1(view, i, frames[i], EXO_RIGHT_READ | EXO_RIGHT_WRITE), "can't bind");
+		must(exo_view_bind1(view, i, frames[i], EXO_RIGHT_READ | EXO_RIGHT_WRITE),
+		     "can't bind");
 		*(volatile uint64_t *)exo_view_addr(view, i) = stamp(i);
 	}
 	free(frames);
@@ -68,7 +69,8 @@ static int account(struct exo_env *env, struct exo_view *view, uint32_t count)
 		       (uint64_t)first.address);
 	printf("; the %" PRIu32 " it kept are as it wrote them\n", left);
 	if (wrong || left + logged != count)
-		printf("but %" PRIu32 " are wrong, and %" PRIu32 " + %" PRIu32 " should be %" PRIu32 "\n",
+		printf("but %" PRIu32 " are wrong, and %" PRIu32 " + %" PRIu32 " should be %" PRIu32
+		       "\n",
 		       wrong, logged, left, count);
 	return wrong || left + logged != count;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hog FRAMES: takes memory from Linux until exo has asked its environments for so many more frames. Then
- * lets it go. The less is left the slower it goes: it is pressure that counts, and there must be time to
- * answer. For root, who sees everybody.
+ * hog FRAMES: takes memory from Linux until exo has asked its environments for so many more frames.
+ * Then lets it go. The less is left the slower it goes: it is pressure that counts, and there must
+ * be time to answer. For root, who sees everybody.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,7 +84,8 @@ int main(int argc, char **argv)
 	now = before = asked(env);
 	while (now - before < wanted) {
 		step = available_mb() > LITTLE_MB ? STEP : SMALL_STEP;
-		memory = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memory = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
 		if (memory == MAP_FAILED)
 			break;
 		memset(memory, 1, step);

@@ -2,9 +2,9 @@
 /*
  * pkgsplit DIR MAX CHUNK <stanzas: Debian package stanzas as tables for SQLite's .import.
  *
- * Reads the format of apt's package lists and of dpkg's status file. At most MAX packages, in files of
- * CHUNK: DIR/package.N and DIR/depends.N, in SQLite's ascii mode (fields end in 0x1f, rows in 0x1e).
- * Prints how many packages, dependencies and files there are.
+ * Reads the format of apt's package lists and of dpkg's status file. At most MAX packages, in files
+ * of CHUNK: DIR/package.N and DIR/depends.N, in SQLite's ascii mode (fields end in 0x1f, rows in
+ * 0x1e). Prints how many packages, dependencies and files there are.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +16,10 @@
 #define FIELD '\x1f'
 #define ROW '\x1e'
 
-enum { NAME, VERSION, SECTION, PRIORITY, INSTALLED, SIZE, MAINTAINER, DESCRIPTION, DEPENDS, PRE, FIELDS };
+enum {
+	NAME, VERSION, SECTION, PRIORITY, INSTALLED, SIZE, MAINTAINER, DESCRIPTION, DEPENDS, PRE,
+	FIELDS
+};
 
 static const char *const keys[FIELDS] = {
 	"Package", "Version", "Section", "Priority", "Installed-Size", "Size", "Maintainer",

@@ -90,7 +90,8 @@ int exoctl_env(int argc, char **argv)
 	static const struct argp argp = {
 		NULL, NULL, NULL,
 		"Environments (open files of /dev/exo): who, and how many frames are held, bound, "
-		"were asked back, given back, taken by force, and are wanted now. Yours; all to root.",
+		"were asked back, given back, taken by force, and are wanted now. Yours; all to "
+		"root.",
 		children, NULL, NULL,
 	};
 	struct exo_env_status *rows;

@@ -58,7 +58,9 @@ int exoctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int exoctl_fail_errno(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints json (and frees it), in one line if compact. */
 void exoctl_print_json(cJSON *json, bool compact);
-/* Every environment that the caller may see but this one's own: a malloc'd array; exits on failure. */
+/*
+ * Every environment that the caller may see but this one's own: a malloc'd array; exits on failure.
+ */
 struct exo_env_status *exoctl_environments(struct exo_env *env, size_t *out_count);
 
 /* "512", "512frames", "64K", "2M", "1G" as frames (rounded up). false: not such a thing. */

@@ -2,8 +2,8 @@
 /*
  * The picture of the pool: which frames are free, mine (my user's), somebody else's, or not there.
  *
- * One character stands for a power of two of frames, so that the picture fits the terminal. It shows
- * what most of its frames are; colour repeats what the character says.
+ * One character stands for a power of two of frames, so that the picture fits the terminal. It
+ * shows what most of its frames are; colour repeats what the character says.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -106,7 +106,9 @@ static uint32_t terminal_width(void)
 	return width > 400 ? 400 : width;
 }
 
-/* What most of the frames first ... first + count - 1 are; a tie goes to what is more interesting. */
+/*
+ * What most of the frames first ... first + count - 1 are; a tie goes to what is more interesting.
+ */
 static int most_of(const struct exoctl_picture *picture, uint32_t first, uint32_t count)
 {
 	uint32_t counts[EXOCTL_STATES] = { 0 }, i;
@@ -150,8 +152,8 @@ static void print_legend(const struct exoctl_picture *picture, bool colour, bool
 		now = -1;
 		printf("%s", state == 1 ? "  " : "   ");
 		print_state(state, colour, utf8, &now);
-		printf("%s %" PRIu64 " %s (%s)", colour ? "\033[0m" : "",
-		       picture->count[state], looks[state].name, exoctl_size(picture->count[state]));
+		printf("%s %" PRIu64 " %s (%s)", colour ? "\033[0m" : "", picture->count[state],
+		       looks[state].name, exoctl_size(picture->count[state]));
 	}
 	putchar('\n');
 }

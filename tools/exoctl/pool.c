@@ -39,7 +39,8 @@ static error_t parse_arg(struct request *req, char *arg, struct argp_state *stat
 		return 0;
 	case 1:
 		if (!exoctl_parse_frames(arg, &req->frames) || !req->frames)
-			argp_error(state, "\"%s\": expected a number of frames, or a size such as 64M",
+			argp_error(state,
+				   "\"%s\": expected a number of frames, or a size such as 64M",
 				   arg);
 		req->sized = true;
 		return 0;
@@ -159,9 +160,10 @@ static int grow_failed(int ret, uint32_t done)
 static int shrink_failed(int ret)
 {
 	if (ret == -EDQUOT)
-		return exoctl_fail("the pool can't shrink below twice what is guaranteed to users with "
-				   "environments, this command's own included: lower that first (exoctl "
-				   "quota; exoctl quota set USER --min=0), or end their programs");
+		return exoctl_fail("the pool can't shrink below twice what is guaranteed to users "
+				   "with environments, this command's own included: lower that "
+				   "first (exoctl quota; exoctl quota set USER --min=0), or end "
+				   "their programs");
 	return exoctl_fail_errno(ret, "can't shrink the pool");
 }
 
@@ -173,7 +175,8 @@ static int move(struct exo_env *env, const struct request *req)
 
 	if (req->opts.flags & EXO_POOL_HUGE &&
 	    !(exo_env_info(env)->out_features & EXO_FEATURE_HUGE))
-		return exoctl_fail("this kernel or machine can't do 2 MiB frames; leave out --huge");
+		return exoctl_fail("this kernel or machine can't do 2 MiB frames: leave "
+				   "--huge out");
 	ret = exo_env_table(env, &table);
 	if (ret < 0)
 		return exoctl_fail_errno(ret, "can't map the frame table");
@@ -193,8 +196,9 @@ static int move(struct exo_env *env, const struct request *req)
 		exoctl_fail("that is less than %" PRIu32 ": Linux has no more free memory to give",
 			    req->frames);
 	else
-		exoctl_fail("that is less than %" PRIu32 ": no more were free; the rest is asked back "
-			    "from who holds it, if there is so much (exoctl watch)", req->frames);
+		exoctl_fail("that is less than %" PRIu32 ": no more were free; the rest is "
+			    "asked back from who holds it, if there is so much (exoctl watch)",
+			    req->frames);
 	return EXOCTL_PARTLY;
 }
 
@@ -203,8 +207,8 @@ int exoctl_pool(int argc, char **argv)
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse, "[show]\ngrow SIZE\nshrink SIZE",
-		"A picture of the pool: what is free, mine, taken. Growing and shrinking it needs root; "
-		"SIZE is a number of frames, or has a unit: 64M.",
+		"A picture of the pool: what is free, mine, taken. Growing and shrinking it needs "
+		"root; SIZE is a number of frames, or has a unit: 64M.",
 		children, NULL, NULL,
 	};
 	struct request req = { .opts.sz = sizeof(req.opts) };

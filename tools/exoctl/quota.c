@@ -2,7 +2,7 @@
 /*
  * exoctl quota: limits of users.
  *
- *	exoctl quota			the default's, one's own, and (root) of all with environments
+ *	exoctl quota			the default's, own, (root) all with environments
  *	exoctl quota show USER|default
  *	exoctl quota set USER|default --frames=N --min=N --deadline=MS --envs=N --views=N
  */
@@ -22,7 +22,8 @@ struct request {
 	struct exo_quota quota;	/* what to set, and whose */
 };
 
-static uint32_t parse_limit(struct argp_state *state, const char *what, const char *arg, bool frames)
+static uint32_t parse_limit(struct argp_state *state, const char *what, const char *arg,
+			    bool frames)
 {
 	uint32_t value;
 
@@ -34,7 +35,8 @@ static uint32_t parse_limit(struct argp_state *state, const char *what, const ch
 	return value;
 }
 
-static uint32_t parse_number(struct argp_state *state, const char *what, const char *arg, bool frames)
+static uint32_t parse_number(struct argp_state *state, const char *what, const char *arg,
+			     bool frames)
 {
 	uint32_t value;
 
@@ -63,8 +65,8 @@ static error_t check_request(struct request *req, struct argp_state *state)
 	if (req->set && !req->who)
 		argp_error(state, "whose limits? exoctl quota set USER|default ...");
 	if (req->set && !req->quota.flags)
-		argp_error(state, "which limit? One or more of --frames, --min, --deadline, --envs, "
-				  "--views");
+		argp_error(state, "which limit? One or more of --frames, --min, --deadline, "
+				  "--envs, --views");
 	if (!req->set && req->quota.flags)
 		argp_error(state, "to set limits: exoctl quota set USER|default ...");
 	return 0;
@@ -108,7 +110,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "frames", 'f', "N", 0, "most frames held (a number, a size such as 64M, or unlimited)", 0 },
+	{ "frames", 'f', "N", 0, "most frames held (number, size such as 64M, or unlimited)", 0 },
 	{ "min", 'm', "N", 0, "frames that revocation leaves, guaranteed", 0 },
 	{ "deadline", 'd', "MS", 0, "milliseconds between request and force", 0 },
 	{ "envs", 'e', "N", 0, "most environments", 0 },

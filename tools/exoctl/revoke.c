@@ -34,12 +34,15 @@ static error_t parse_arg(struct request *req, char *arg, struct argp_state *stat
 	case 0:
 		req->all = !strcmp(arg, "all");
 		if (!req->all && (!exoctl_parse_u64(arg, &req->target) || !req->target))
-			argp_error(state, "\"%s\": expected the number of an environment (exoctl env) "
-					  "or \"all\"", arg);
+			argp_error(state,
+				   "\"%s\": expected the number of an environment (exoctl env) "
+				   "or \"all\"",
+				   arg);
 		return 0;
 	case 1:
 		if (!exoctl_parse_frames(arg, &req->frames) || !req->frames)
-			argp_error(state, "\"%s\": expected a number of frames, or a size such as 4M",
+			argp_error(state,
+				   "\"%s\": expected a number of frames, or a size such as 4M",
 				   arg);
 		req->sized = true;
 		return 0;
@@ -76,7 +79,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "deadline", 'd', "MS", 0, "take the rest after MS milliseconds (else: the user's own)", 0 },
+	{ "deadline", 'd', "MS", 0, "take the rest after MS milliseconds (user's own)", 0 },
 	{ "wait", 'w', NULL, 0, "until it is over; say how many were given and taken", 0 },
 	{ 0 }
 };
@@ -146,9 +149,9 @@ int exoctl_revoke(int argc, char **argv)
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse, "ENV|all FRAMES",
-		"Ask an environment (exoctl env has the numbers), or all in proportion to what they hold, "
-		"for frames. What is not given back by the deadline is taken. The guaranteed minimum is "
-		"left. Needs root.",
+		"Ask an environment (exoctl env has the numbers), or all in proportion to what "
+		"they hold, for frames. What is not given back by the deadline is taken. The "
+		"guaranteed minimum is left. Needs root.",
 		children, NULL, NULL,
 	};
 	struct outcome outcome = { 0 };

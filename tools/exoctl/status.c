@@ -92,15 +92,16 @@ static void print_text(const struct status *st)
 	       (uint64_t)table->present, exoctl_size(table->present), (uint64_t)table->free,
 	       exoctl_size(table->free), (uint64_t)table->free_huge);
 	if (table->target > table->present)
-		printf("              %" PRIu64 " more are lent to Linux, and come back on demand\n",
+		printf("              %" PRIu64 " more are lent to Linux, and come back on demand"
+		       "\n",
 		       (uint64_t)(table->target - table->present));
 	if (!table->present && !table->target)
 		printf("              it is empty; fill it: sudo exoctl pool grow 64M\n");
 	printf("frame table   %" PRIu32 " frames, %" PRIu32 " colours, %" PRIu32 " node%s\n",
 	       st->info->out_frames, st->info->out_colours, st->info->out_nodes,
 	       st->info->out_nodes == 1 ? "" : "s");
-	printf("batch         at most %" PRIu32 " operations, %" PRIu32 " pages; a view has at most %"
-	       PRIu32 " pages\n",
+	printf("batch         at most %" PRIu32 " operations, %" PRIu32 " pages; a view has at"
+	       " most %" PRIu32 " pages\n",
 	       st->info->out_max_ops, st->info->out_max_pages, st->info->out_view_pages);
 	printf("user          %s holds %" PRIu32 " frames, limit %s; %" PRIu32
 	       " guaranteed; deadline %" PRIu32 " ms\n",

@@ -221,8 +221,8 @@ const char *exoctl_size(uint64_t frames)
 		size /= 1024;
 		unit++;
 	}
-	snprintf(text, BUFFER_SIZE, "%.*f %s", size < 10 && size != (unsigned int)size ? 1 : 0, size,
-		 units[unit]);
+	snprintf(text, BUFFER_SIZE, "%.*f %s", size < 10 && size != (unsigned int)size ? 1 : 0,
+		 size, units[unit]);
 	return text;
 }
 

@@ -115,7 +115,8 @@ static void print_change(struct watch *watch, const struct known *known, const c
 	strftime(text, sizeof(text), "%H:%M:%S", &tm);
 	printf("%s.%03ld  ", text, now.tv_nsec / 1000000);
 	if (!row)
-		printf("pool                              %-7s %8" PRIu64 " frames\n", what, frames);
+		printf("pool                              %-7s %8" PRIu64 " frames\n", what,
+		       frames);
 	else if (!strcmp(what, "opened") || !strcmp(what, "closed"))
 		printf("env %-5" PRIu64 " %-8s %-15s %-7s\n", (uint64_t)row->out_env,
 		       exoctl_user(row->out_uid), known->comm, what);
@@ -145,8 +146,10 @@ static void compare(struct watch *watch, const struct known *rows, size_t count)
 	size_t i = 0, j = 0;
 
 	while (i < watch->count || j < count) {
-		if (j == count || (i < watch->count && watch->rows[i].st.out_env < rows[j].st.out_env)) {
-			print_change(watch, &watch->rows[i], "closed", watch->rows[i].st.out_frames);
+		if (j == count ||
+		    (i < watch->count && watch->rows[i].st.out_env < rows[j].st.out_env)) {
+			print_change(watch, &watch->rows[i], "closed",
+				     watch->rows[i].st.out_frames);
 			i++;
 		} else if (i == watch->count || watch->rows[i].st.out_env > rows[j].st.out_env) {
 			print_change(watch, &rows[j], "opened", rows[j].st.out_frames);
@@ -230,9 +233,9 @@ int exoctl_watch(int argc, char **argv)
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse, NULL,
-		"Print what happens, with the time: environments that open and close, frames asked back, "
-		"given back, lost (taken by force), and the size of the pool. Of your environments; of "
-		"all to root. Ends with Ctrl-C.",
+		"Print what happens, with the time: environments that open and close, frames "
+		"asked back, given back, lost (taken by force), and the size of the pool. Of your "
+		"environments; of all to root. Ends with Ctrl-C.",
 		children, NULL, NULL,
 	};
 	struct sigaction action = { .sa_handler = on_signal };

@@ -4,7 +4,8 @@
  *
  * Pages that SQLite has in use (pinned) stay within the frames that are guaranteed to the user; all
  * others are given back when exo asks. Link with -lexo-sqlite and call exo_sqlite_install() before
- * SQLite is initialised, or preload libexo-sqlite.so.0 under a program that links SQLite dynamically.
+ * SQLite is initialised, or preload libexo-sqlite.so.0 under a program that links SQLite
+ * dynamically.
  */
 #ifndef EXO_SQLITE_H
 #define EXO_SQLITE_H
@@ -19,8 +20,8 @@ extern "C" {
 /**
  * struct exo_sqlite_opts - options of exo_sqlite_install()
  * @sz: size of this struct
- * @frames: most frames that the caches hold together; 0: $EXO_SQLITE_FRAMES, else as many as SQLite's
- *	    cache_size and the user's quota allow
+ * @frames: most frames that the caches hold together; 0: $EXO_SQLITE_FRAMES, else as many as
+ *	    SQLite's cache_size and the user's quota allow
  */
 struct exo_sqlite_opts {
 	size_t sz;
@@ -29,8 +30,9 @@ struct exo_sqlite_opts {
 };
 
 /*
- * Makes it SQLite's page cache. 0; -EBUSY: SQLite is initialised already; else why /dev/exo can't be
- * used (exo_open_hint() says what to do), and SQLite keeps its own cache. A second call does nothing.
+ * Makes it SQLite's page cache. 0; -EBUSY: SQLite is initialised already; else why /dev/exo can't
+ * be used (exo_open_hint() says what to do), and SQLite keeps its own cache. A second call does
+ * nothing.
  */
 int exo_sqlite_install(const struct exo_sqlite_opts *opts);
 
