@@ -57,6 +57,7 @@ static const struct bar {
 struct row {
 	const char *id, *measure, *peer_name, *unit, *note;
 	double ours, peer, ratio;
+	size_t index;	/* in results.json */
 	const struct bar *bar;
 };
 
@@ -156,7 +157,7 @@ static int compare_rows(const void *a, const void *b)
 
 	if (rx != ry)
 		return rx < ry ? -1 : 1;
-	return x < y ? -1 : x > y;
+	return x->index < y->index ? -1 : x->index > y->index;
 }
 
 /* ---- judging ---- */
@@ -372,8 +373,11 @@ static void write_report(const char *path, const cJSON *json, const cJSON *condi
 
 	if (!f || !rows)
 		die("cannot write", path);
-	cJSON_ArrayForEach(item, json)
-		rows[i++] = make_row(item);
+	cJSON_ArrayForEach(item, json) {
+		rows[i] = make_row(item);
+		rows[i]->index = i;
+		i++;
+	}
 	qsort(rows, count, sizeof(*rows), compare_rows);
 	write_head(f, conditions);
 	write_summary(f, rows, count);
