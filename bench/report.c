@@ -290,6 +290,18 @@ static void write_bar(FILE *f, double ratio)
 		fputs("█", f);
 }
 
+/* Is it the only row of its id with this peer? */
+static int is_alone(struct row **rows, size_t count, size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (i != at && !strcmp(rows[i]->id, rows[at]->id) &&
+		    !strcmp(rows[i]->peer_name, rows[at]->peer_name))
+			return 0;
+	return 1;
+}
+
 static void write_chart(FILE *f, struct row **rows, size_t count)
 {
 	size_t i;
@@ -304,7 +316,7 @@ static void write_chart(FILE *f, struct row **rows, size_t count)
 			continue;
 		fprintf(f, "%-18.18s %7.2f ", row->id, row->ratio);
 		write_bar(f, row->ratio);
-		fprintf(f, " %s\n", row->peer_name);
+		fprintf(f, " %s\n", is_alone(rows, count, i) ? row->peer_name : row->measure);
 	}
 	fprintf(f, "```\n\n");
 }
