@@ -49,6 +49,8 @@
 static void batch_flush(struct batch *b)
 {
 	exo_view_flush(b->view);
+	/* What is taken away from here on is not flushed, and must not look as if it were. */
+	b->seq = 0;
 	b->pending = false;
 	b->must_flush = false;
 }

@@ -80,24 +80,45 @@ static void keep_flags(struct exo_view *view, u32 page, u16 flags)
 }
 
 /**
+ * exo_huge_present() - is there an entry that maps the region?
+ * @view: locked; the mmap lock or the VMA's lock is held
+ * @page: in the region
+ *
+ * After a failed mremap() there may be one that region->huge doesn't know of.
+ *
+ * Return: true if there is.
+ */
+bool exo_huge_present(struct exo_view *view, u32 page)
+{
+	pmd_t *pmd = find_pmd(view->mm, exo_view_address(view, page));
+
+	return pmd && pmd_present(*pmd) && pmd_leaf(*pmd);
+}
+
+/**
  * exo_huge_fits() - can these pages be bound with one entry?
  * @view: locked
  * @page: first page of a segment
  * @count: length of the segment
  * @nr: frame for @page, as user space named it
  *
- * Return: true if it is a whole region and a whole 2 MiB frame. The region has no page table.
+ * Return: true if it is a whole region and a whole 2 MiB frame, and there is no page table, not even one
+ * that was forgotten in a failed mremap().
  */
 bool exo_huge_fits(struct exo_view *view, u32 page, u32 count, u32 nr)
 {
 	struct exo_frame *frame;
+	pmd_t *pmd;
 
 	if (count != PTRS_PER_PTE || exo_view_pte_index(view, page) || nr % EXO_HUGE_FRAMES)
 		return false;
 	if (!(exo_views_features() & EXO_FEATURE_HUGE))
 		return false;
 	frame = exo_frame(nr);
-	return frame && frame->order == EXO_HUGE_ORDER;
+	if (!frame || frame->order != EXO_HUGE_ORDER)
+		return false;
+	pmd = find_pmd(view->mm, exo_view_address(view, page));
+	return !pmd || pmd_none(*pmd);
 }
 
 /**
@@ -121,6 +142,10 @@ int exo_huge_bind(struct exo_view *view, u32 page, u32 nr, bool write)
 		if (ret)
 			goto err_unrecord;
 	}
+	/* Until the first record it could go, and single pages of the same owner come in its place. */
+	ret = -EACCES;
+	if (exo_frame(nr)->order != EXO_HUGE_ORDER)
+		goto err_unrecord;
 	for (i = 0; i < PTRS_PER_PTE; i++)
 		WRITE_ONCE(slots[i], exo_slot(nr + i, write));
 	exo_view_region(view, page)->huge = true;

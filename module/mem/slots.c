@@ -91,6 +91,8 @@ struct exo_region *exo_region_learn(struct exo_view *view, u32 page)
 
 	if (likely(region->table))
 		return region;
+	if (exo_huge_present(view, page))
+		exo_huge_split(view, page);
 	if (apply_to_page_range(view->mm, exo_view_address(view, page), PAGE_SIZE, learn_fn,
 				&pte) || !pte)
 		return NULL;

@@ -17,6 +17,7 @@
 #include <linux/pid.h>
 #include <linux/rculist.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/task_work.h>
@@ -333,8 +334,10 @@ static vm_fault_t fault_in_rseq(struct vm_fault *vmf)
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY) || (vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 		return 0;
 	release_fault_lock(vmf);
-	if (!get_user(ptr, (u64 __user *)&area->rseq_cs) && ptr)
-		fault_in_readable(u64_to_user_ptr(ptr), sizeof(struct rseq_cs));
+	/* As the core does when it can't read it; else this would be tried for ever. */
+	if (get_user(ptr, (u64 __user *)&area->rseq_cs) ||
+	    (ptr && fault_in_readable(u64_to_user_ptr(ptr), sizeof(struct rseq_cs))))
+		force_sig(SIGSEGV);
 	return VM_FAULT_RETRY;
 }
 

@@ -216,6 +216,7 @@ void exo_view_flush(struct exo_view *view);
 void exo_view_flush_stale(struct exo_view *view, u64 stale);
 
 /* huge.c */
+bool exo_huge_present(struct exo_view *view, u32 page);
 bool exo_huge_fits(struct exo_view *view, u32 page, u32 count, u32 frame);
 u16 exo_huge_zap(struct exo_view *view, u32 page);
 u16 exo_huge_split(struct exo_view *view, u32 page);
