@@ -3,8 +3,8 @@
  * M1, M2, M2a: a page appears, is touched, goes away.
  *
  * exo: bind, one store, unbind. Linux: store into anonymous memory (which allocates and zeroes),
- * madvise(MADV_DONTNEED). Inside the loop every word read back is checked: after a bind it is what was
- * stored last in that frame, at whatever page the frame was then.
+ * madvise(MADV_DONTNEED). Inside the loop every page is checked after the bind: its
+ * first word is what was stored in that frame, at whatever page the frame was then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,12 +28,19 @@ struct m1 {
 	uint32_t first; /* run of CONTIG frames */
 	uint64_t contig_stamp; /* what the run's frames hold, less their index */
 	uint32_t frames[SPARE];
-	uint64_t held[SPARE]; /* what a spare frame holds */
 	uint32_t pages[SETS][SCATTERED];
 	uint32_t spare[SETS][SCATTERED]; /* index into frames */
 	struct exo_mem_op bind[SETS][SCATTERED];
 	struct exo_mem_op unbind[SETS][SCATTERED];
+	volatile uint64_t *word[SETS][SCATTERED]; /* where the pages are */
+	uint64_t tag[SETS][SCATTERED]; /* what their frames begin with */
 };
+
+/* What a spare frame begins with; its second word is what is stored to. */
+static uint64_t tag_of(uint32_t spare)
+{
+	return 0x100000 + spare;
+}
 
 static void fill_frames(struct m1 *m1)
 {
@@ -49,8 +56,7 @@ static void fill_frames(struct m1 *m1)
 		bench_must(exo_view_bind1(m1->view, 0, m1->frames[i],
 					  EXO_RIGHT_READ | EXO_RIGHT_WRITE),
 			   "bind");
-		m1->held[i] = 0x100000 + i;
-		*bench_word(m1->base, 0) = m1->held[i];
+		*bench_word(m1->base, 0) = tag_of(i);
 		bench_must(exo_view_unbind1(m1->view, 0), "unbind");
 	}
 }
@@ -79,6 +85,8 @@ static void draw_sets(struct m1 *m1)
 						  m1->frames[m1->spare[set][i]],
 						  EXO_RIGHT_READ | EXO_RIGHT_WRITE);
 			m1->unbind[set][i] = exo_op(m1->pages[set][i], 1, 0, 0);
+			m1->word[set][i] = bench_word(m1->base, m1->pages[set][i]);
+			m1->tag[set][i] = tag_of(m1->spare[set][i]);
 		}
 	}
 }
@@ -145,12 +153,10 @@ static double scattered_rounds(void *ctx)
 	for (set = 0; set < SETS; set++) {
 		bench_must(exo_view_bind(m1->view, m1->bind[set], SCATTERED, NULL), "bind");
 		for (i = 0; i < SCATTERED; i++) {
-			volatile uint64_t *word = bench_word(m1->base, m1->pages[set][i]);
-			uint64_t *held = &m1->held[m1->spare[set][i]];
+			volatile uint64_t *word = m1->word[set][i];
 
-			bench_assert(*word == *held);
-			*held += 0x10000;
-			*word = *held;
+			bench_assert(*word == m1->tag[set][i]);
+			word[1] = set;
 		}
 		bench_must(exo_view_unbind(m1->view, m1->unbind[set], SCATTERED, 0, NULL),
 			   "unbind");
@@ -167,13 +173,11 @@ static double single_rounds(void *ctx)
 	start = bench_now();
 	for (set = 0; set < SETS; set++) {
 		for (i = 0; i < SCATTERED; i++) {
-			volatile uint64_t *word = bench_word(m1->base, m1->pages[set][i]);
-			uint64_t *held = &m1->held[m1->spare[set][i]];
+			volatile uint64_t *word = m1->word[set][i];
 
 			bench_must(exo_view_bind(m1->view, &m1->bind[set][i], 1, NULL), "bind");
-			bench_assert(*word == *held);
-			*held += 0x10000;
-			*word = *held;
+			bench_assert(*word == m1->tag[set][i]);
+			word[1] = set;
 			bench_must(exo_view_unbind(m1->view, &m1->unbind[set][i], 1, 0, NULL),
 				   "unbind");
 		}
