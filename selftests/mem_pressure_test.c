@@ -100,15 +100,19 @@ static void end_hog(pid_t pid)
 /* Catches: a shrinker that never asks; owners who give and are robbed all the same (INV-REV-1). */
 TEST_LONG(pressure__asked_and_given, 90)
 {
+	struct exo_quota quota = { .flags = EXO_QUOTA_DEADLINE, .uid = getuid(), .deadline_ms = 10000 };
 	volatile bool *stop = test_shared(PAGE);
 	uint64_t until = test_now_ns() + 60000000000ULL;
 	struct exo_event event;
-	uint32_t given = 0, requests = 0;
+	uint32_t given = 0, requests = 0, old;
 	pid_t hog;
 
 	setup();
+	old = t_quota(fd, getuid()).deadline_ms;
 	test_note("%u frames held, %llu MiB available", nr, (unsigned long long)mem_available() >> 20);
-	hog = start_hog(stop, 2000);
+	t_quota_set(fd, &quota);
+	/* Slowly: who is asked shall have the time that it was promised. */
+	hog = start_hog(stop, 20000);
 	while (test_now_ns() < until && given < 2000 && !waitpid(hog, NULL, WNOHANG)) {
 		uint32_t want;
 
@@ -133,6 +137,8 @@ TEST_LONG(pressure__asked_and_given, 90)
 	test_note("%u requests, %u frames given, %llu taken", requests, given,
 		  (unsigned long long)status().out_taken);
 	end_hog(hog);
+	quota.deadline_ms = old;
+	t_quota_set(fd, &quota);
 	ASSERT_GT(requests, 0);
 	ASSERT_GT(status().out_given, 0);
 	give_pool_back();
