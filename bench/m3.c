@@ -292,6 +292,19 @@ static double measure_uffd(enum resolve how, int by_signal)
 	return figure;
 }
 
+static void uffd_row(const char *measure, double mine, const char *name, enum resolve how,
+		     double peer)
+{
+	if (how == ZEROPAGE)
+		bench_row("M3.uffd", measure, mine, peer - bench_zero_cost(), name,
+			  "with its zeroing the peer is at %.0f", peer);
+	else if (how == COPY)
+		bench_row("M3.uffd", measure, mine, peer, name,
+			  "%.0f of it copy the page: how it gets its contents", bench_copy_cost());
+	else
+		bench_row("M3.uffd", measure, mine, peer, name, "shared memory: nothing is copied");
+}
+
 static void uffd_rows(const char *measure, double mine)
 {
 	static const struct {
@@ -306,7 +319,7 @@ static void uffd_rows(const char *measure, double mine)
 		{ "userfaultfd, UFFD_FEATURE_SIGBUS, UFFDIO_ZEROPAGE", ZEROPAGE, 1 },
 		{ "userfaultfd, UFFD_FEATURE_SIGBUS, UFFDIO_CONTINUE", CONTINUE, 1 },
 	};
-	double peer, less;
+	double peer;
 	size_t i;
 
 	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
@@ -315,15 +328,7 @@ static void uffd_rows(const char *measure, double mine)
 			printf("# M3: %s: not on this kernel\n", ways[i].name);
 			continue;
 		}
-		less = 0;
-		if (ways[i].how == COPY)
-			less = bench_copy_cost();
-		else if (ways[i].how == ZEROPAGE)
-			less = bench_zero_cost();
-		bench_row("M3.uffd", measure, mine, peer - less, ways[i].name,
-			  less > 0 ? "with its copying or zeroing the peer is at %.0f" :
-				     "the peer copies and zeroes nothing (%.0f)",
-			  peer);
+		uffd_row(measure, mine, ways[i].name, ways[i].how, peer);
 	}
 }
 

@@ -356,7 +356,7 @@ static void write_definitions(FILE *f)
 		"  or the figure is thrown away. The two readings of the clock are subtracted.\n"
 		"- *Zeroing* is subtracted from both sides: the peer zeroes every anonymous page that it hands out. Its cost is that\n"
 		"  of the loop the kernel uses on this CPU, run in the same boot (table above); the note has the figure with it. exo\n"
-		"  zeroes a frame when it changes owner, which happens in none of these loops. Copying, likewise, for UFFDIO_COPY.\n"
+		"  zeroes a frame when it changes owner, which happens in none of these loops.\n"
 		"- *Scattered*: a uniform draw (fixed seed) over 1 GiB, page tables present on both sides. Linux's side has\n"
 		"  MADV_NOHUGEPAGE: it is about 4 KiB pages.\n"
 		"- Bindings are accounted and revocable, in benchmarks as always.\n"
