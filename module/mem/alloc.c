@@ -186,6 +186,7 @@ static int alloc_these(const struct request *req, u32 count, u32 *done)
 			return -EFAULT;
 		if (nr >= exo_nr_frames)
 			return -EINVAL;
+		nr = array_index_nospec(nr, exo_nr_frames);
 		frame = exo_frame(nr);
 		if (!frame)
 			return -ENOENT;
@@ -320,7 +321,7 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 		.mem = exo_mem(env),
 		.user = u64_to_user_ptr(cmd->frames_ptr),
 		.how = cmd->flags & EXO_ALLOC_HOW_MASK,
-		.node = cmd->flags & EXO_ALLOC_NODE ? cmd->node : EXO_POOL_NODE_ANY,
+		.node = EXO_POOL_NODE_ANY,
 		.colour = cmd->colour,
 	};
 	int ret;
@@ -329,6 +330,8 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 	ret = alloc_check(cmd);
 	if (ret)
 		return ret;
+	if (cmd->flags & EXO_ALLOC_NODE)
+		req.node = array_index_nospec(cmd->node, MAX_NUMNODES);
 	/* Who never reads the log would make it grow for ever. */
 	if (READ_ONCE(req.mem->nr_log) >= exo_nr_frames)
 		return -EDQUOT;

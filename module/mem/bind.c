@@ -24,7 +24,8 @@
  *    (or see take_pte()), else a translation that was just cleared could come back. Filling an empty PTE needs no
  *    lock: nobody writes to an empty one but we.
  *  - NUMA balancing, KSM, clear_refs, MADV_*, mbind, mlock, the OOM reaper: skip VM_PFNMAP or VM_IO.
- *    userfaultfd: refuses what isn't VM_MAYWRITE. mprotect, pkey_mprotect: refused by ->mprotect.
+ *    userfaultfd: 6.12 takes any mapping, and is shut out in exo_view_enter() and the faults; the others refuse.
+ *    mprotect, pkey_mprotect: refused by ->mprotect.
  *    DAMON: only ages pages on an LRU list.
  */
 #include <linux/mmu_notifier.h>
@@ -434,47 +435,62 @@ static int bind_run(struct batch *b, const struct exo_mem_op *op)
 /* Operations of one page -------------------------------------------------------------------- */
 
 /*
- * The next two do the simple operations from ops[0] on, and return how many there were; the one after
- * them takes the general way. What they need of the view is in locals: the compiler may not keep it in
- * registers by itself, with all those stores in between.
+ * What follows is inlined, and gets what it needs of the view in locals: the compiler may not keep it
+ * in registers by itself, with all those stores in between. False: nothing was done, and the general way
+ * is to be taken. The environment's frames are locked.
  */
 
-static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u32 count)
+static __always_inline bool bind_page(struct exo_view *view, struct exo_env *env, u32 pages,
+				      u32 number, const struct exo_mem_op *op)
 {
-	struct exo_view *const view = b->view;
-	struct exo_env *const env = b->env;
-	const u32 pages = view->pages, number = view->number;
-	struct exo_region *const regions = view->regions;
+	u32 how = op->rights | (u32)op->flags << 16, page = op->page;
 	struct exo_region *region;
 	struct exo_frame *frame;
 	u64 *slot, write;
-	u32 i, page, how;
 
-	spin_lock(&env->mem->frames_lock);
-	for (i = 0; i < count; i++) {
-		how = ops[i].rights | (u32)ops[i].flags << 16;
-		page = ops[i].page;
-		if (unlikely(ops[i].count != 1 || page >= pages ||
-			     (how & ~EXO_RIGHT_WRITE) != EXO_RIGHT_READ))
-			break;
-		page = array_index_nospec(page, pages);
-		region = &regions[page / PTRS_PER_PTE];
-		slot = region->slots;
-		frame = exo_frame(ops[i].frame);
-		if (unlikely(!slot || !frame))
-			break;
-		slot += page % PTRS_PER_PTE;
-		if (unlikely(*slot || !is_free(frame, env, number)))
-			break;
-		frame->bound = bound_at(number, page);
-		write = how / EXO_RIGHT_WRITE;
-		WRITE_ONCE(*slot, exo_slot(ops[i].frame, false) | write * EXO_SLOT_WRITE);
-		exo_set_pte(view->mm, exo_view_address(view, page),
-			    region->table + page % PTRS_PER_PTE, exo_view_pte(frame, write));
-	}
-	spin_unlock(&env->mem->frames_lock);
-	b->bound += i;
-	return i;
+	if (unlikely(op->count != 1 || page >= pages ||
+		     (how & ~EXO_RIGHT_WRITE) != EXO_RIGHT_READ))
+		return false;
+	region = exo_view_region_nospec(view, page);
+	slot = region->slots;
+	frame = exo_frame(op->frame);
+	if (unlikely(!slot || !frame))
+		return false;
+	slot += page % PTRS_PER_PTE;
+	if (unlikely(*slot || !is_free(frame, env, number)))
+		return false;
+	frame->bound = bound_at(number, page);
+	write = how / EXO_RIGHT_WRITE;
+	WRITE_ONCE(*slot, exo_slot(op->frame, false) | write * EXO_SLOT_WRITE);
+	exo_set_pte(view->mm, exo_view_address(view, page), region->table + page % PTRS_PER_PTE,
+		    exo_view_pte(frame, write));
+	return true;
+}
+
+/* Record and slot go; *@out_region and *@out_slot say where the PTE is, and what was there. */
+static __always_inline bool drop_page(struct exo_view *view, struct exo_env *env, u32 pages,
+				      u32 number, u64 seq, const struct exo_mem_op *op,
+				      struct exo_region **out_region, u64 *out_slot)
+{
+	struct exo_region *region;
+	u32 page = op->page;
+	u64 *slot, old;
+
+	if (unlikely(op->count != 1 || page >= pages || op->frame || op->rights || op->flags))
+		return false;
+	region = exo_view_region_nospec(view, page);
+	slot = region->slots;
+	if (unlikely(!slot))
+		return false;
+	slot += page % PTRS_PER_PTE;
+	old = *slot;
+	if (unlikely(!old || !unrecord_own(exo_frame_known(EXO_SLOT_FRAME(old)), env, number, page,
+					   seq)))
+		return false;
+	WRITE_ONCE(*slot, 0);
+	*out_region = region;
+	*out_slot = old;
+	return true;
 }
 
 /*
@@ -499,39 +515,43 @@ static __always_inline pte_t take_pte(struct mm_struct *mm, unsigned long addr, 
 	return pte;
 }
 
+/* Do the simple operations from ops[0] on; returns how many there were. */
+static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u32 count)
+{
+	struct exo_view *const view = b->view;
+	struct exo_env *const env = b->env;
+	const u32 pages = view->pages, number = view->number;
+	u32 i;
+
+	spin_lock(&env->mem->frames_lock);
+	for (i = 0; i < count; i++)
+		if (!bind_page(view, env, pages, number, &ops[i]))
+			break;
+	spin_unlock(&env->mem->frames_lock);
+	b->bound += i;
+	return i;
+}
+
 static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 count)
 {
 	struct exo_view *const view = b->view;
 	struct exo_env *const env = b->env;
 	const u32 pages = view->pages, number = view->number;
-	struct exo_region *const regions = view->regions;
-	const u64 seq = batch_seq(b);
 	const bool report = b->report;
+	const u64 seq = batch_seq(b);
 	struct exo_region *region;
-	u64 *slot, old;
-	u32 i, page;
+	u64 slot;
 	pte_t pte;
+	u32 i;
 
 	spin_lock(&env->mem->frames_lock);
 	for (i = 0; i < count; i++) {
-		page = ops[i].page;
-		if (unlikely(ops[i].count != 1 || page >= pages || ops[i].frame ||
-			     ops[i].rights || ops[i].flags))
+		if (!drop_page(view, env, pages, number, seq, &ops[i], &region, &slot))
 			break;
-		page = array_index_nospec(page, pages);
-		region = &regions[page / PTRS_PER_PTE];
-		if (unlikely(!region->slots))
-			break;
-		slot = region->slots + page % PTRS_PER_PTE;
-		old = *slot;
-		if (unlikely(!old || !unrecord_own(exo_frame_known(EXO_SLOT_FRAME(old)), env,
-						   number, page, seq)))
-			break;
-		pte = take_pte(view->mm, exo_view_address(view, page),
-			       region->table + page % PTRS_PER_PTE, region->ptl);
-		WRITE_ONCE(*slot, 0);
+		pte = take_pte(view->mm, exo_view_address(view, ops[i].page),
+			       region->table + ops[i].page % PTRS_PER_PTE, region->ptl);
 		if (report)
-			ops[i].flags = exo_slot_kept(old) | pte_op_flags(pte);
+			ops[i].flags = exo_slot_kept(slot) | pte_op_flags(pte);
 	}
 	spin_unlock(&env->mem->frames_lock);
 	b->bound -= i;
@@ -541,39 +561,38 @@ static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 c
 }
 
 /*
- * The same for one operation that flushes by itself: the zap clears the PTE. The record goes before
- * the flush and says so; nobody looks at it without view->lock.
+ * A batch of one such operation. A zap both clears the PTE and flushes; the record goes before and says so, and
+ * nobody looks at that without view->lock.
  */
-static noinline u32 unbind_direct(struct batch *b, const struct exo_mem_op *op)
+static __always_inline bool run_single(struct exo_view *view, struct exo_env *env,
+				       enum exo_batch_kind kind, const struct exo_mem_op *op)
 {
-	struct exo_view *const view = b->view;
-	spinlock_t *lock = &b->env->mem->frames_lock;
-	const u64 seq = batch_seq(b);
 	struct exo_region *region;
-	u32 page = op->page;
-	u64 *slot;
-	bool mine;
+	bool flushed, done;
+	u64 slot;
 
-	if (unlikely(op->count != 1 || page >= view->pages || op->frame || op->rights ||
-		     op->flags || b->report))
-		return 0;
-	page = array_index_nospec(page, view->pages);
-	region = &view->regions[page / PTRS_PER_PTE];
-	if (unlikely(!region->slots))
-		return 0;
-	slot = region->slots + page % PTRS_PER_PTE;
-	if (unlikely(!*slot))
-		return 0;
-	spin_lock(lock);
-	mine = unrecord_own(exo_frame_known(EXO_SLOT_FRAME(*slot)), b->env, view->number, page,
-			    seq);
-	spin_unlock(lock);
-	if (unlikely(!mine))
-		return 0;
-	WRITE_ONCE(*slot, 0);
-	zap_special_vma_range(view->vma, exo_view_address(view, page), PAGE_SIZE);
-	b->bound--;
-	return 1;
+	if (kind == EXO_BATCH_BIND) {
+		spin_lock(&env->mem->frames_lock);
+		done = bind_page(view, env, view->pages, view->number, op);
+		spin_unlock(&env->mem->frames_lock);
+		if (likely(done))
+			atomic64_inc(&env->mem->nr_bound);
+		return done;
+	}
+
+	if (unlikely(view->flags & EXO_VIEW_LAZY))
+		return false;
+	spin_lock(&env->mem->frames_lock);
+	done = drop_page(view, env, view->pages, view->number, view->seq + 1, op, &region, &slot);
+	spin_unlock(&env->mem->frames_lock);
+	if (unlikely(!done))
+		return false;
+	flushed = view->flushed == view->seq++;
+	zap_special_vma_range(view->vma, exo_view_address(view, op->page), PAGE_SIZE);
+	if (likely(flushed))
+		WRITE_ONCE(view->flushed, view->seq);
+	atomic64_dec(&env->mem->nr_bound);
+	return true;
 }
 
 /* Batches ----------------------------------------------------------------------------------- */
@@ -614,8 +633,8 @@ static u32 run_simple_ops(struct batch *b, enum exo_batch_kind kind, struct exo_
 	count = min_t(u32, count, BREATH);
 	if (kind == EXO_BATCH_BIND)
 		return bind_simple(b, ops, count);
-	if (kind == EXO_BATCH_UNBIND)
-		return b->direct ? unbind_direct(b, ops) : unbind_simple(b, ops, count);
+	if (kind == EXO_BATCH_UNBIND && !b->direct)
+		return unbind_simple(b, ops, count);
 	return 0;
 }
 
@@ -660,26 +679,24 @@ static void finish(struct batch *b)
 		WRITE_ONCE(view->flushed, b->seq);
 }
 
-static noinline int run_batch(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind,
-		     struct exo_mem_op *ops)
+/* The view is entered. */
+static noinline int run_batch(struct exo_env *env, struct exo_view *view,
+			      struct exo_mem_batch *batch, enum exo_batch_kind kind,
+			      struct exo_mem_op *ops)
 {
 	struct batch b = {
 		.env = env,
+		.view = view,
 		.report = batch->flags & EXO_BATCH_REPORT,
 	};
 	int ret;
 
-	ret = exo_view_enter(env, batch->view, &b.view);
-	if (unlikely(ret))
-		return ret;
 	b.direct = batch->count == 1 && ops[0].count <= DIRECT_PAGES &&
-		   !(b.view->flags & EXO_VIEW_LAZY);
-	if (unlikely(mm_has_notifiers(b.view->mm)))
+		   !(view->flags & EXO_VIEW_LAZY);
+	if (unlikely(mm_has_notifiers(view->mm)))
 		b.direct = true;
-
 	ret = run_ops(&b, kind, ops, batch->count, &batch->out_done);
 	finish(&b);
-	exo_view_leave(b.view);
 	return ret;
 }
 
@@ -707,27 +724,40 @@ static int copy_and_run(struct exo_env *env, struct exo_mem_batch *batch, enum e
 			struct exo_mem_op *ops)
 {
 	void __user *uops = u64_to_user_ptr(batch->ops);
+	struct exo_view *view;
 	int ret;
 
 	if (copy_from_user(ops, uops, batch->count * sizeof(*ops)))
 		return -EFAULT;
-	ret = run_batch(env, batch, kind, ops);
+	ret = exo_view_enter(env, batch->view, &view);
+	if (ret)
+		return ret;
+	ret = run_batch(env, view, batch, kind, ops);
+	exo_view_leave(view);
 	if ((batch->flags & EXO_BATCH_REPORT) &&
 	    copy_to_user(uops, ops, batch->out_done * sizeof(*ops)))
 		return -EFAULT;
 	return ret;
 }
 
-static int copy_and_run_one(struct exo_env *env, struct exo_mem_batch *batch,
-			    enum exo_batch_kind kind)
+static __always_inline int copy_and_run_one(struct exo_env *env, struct exo_mem_batch *batch,
+					    enum exo_batch_kind kind)
 {
 	void __user *uop = u64_to_user_ptr(batch->ops);
-	struct exo_mem_op op;
+	struct exo_mem_op op __attribute__((__uninitialized__));
+	struct exo_view *view;
 	int ret;
 
 	if (copy_op(&op, uop))
 		return -EFAULT;
-	ret = run_batch(env, batch, kind, &op);
+	ret = exo_view_enter(env, batch->view, &view);
+	if (unlikely(ret))
+		return ret;
+	if (kind <= EXO_BATCH_UNBIND && !batch->flags && run_single(view, env, kind, &op))
+		batch->out_done = 1;
+	else
+		ret = run_batch(env, view, batch, kind, &op);
+	exo_view_leave(view);
 	if ((batch->flags & EXO_BATCH_REPORT) &&
 	    copy_to_user(uop, &op, batch->out_done * sizeof(op)))
 		return -EFAULT;
@@ -757,7 +787,8 @@ static noinline int copy_and_run_many(struct exo_env *env, struct exo_mem_batch 
 	return ret;
 }
 
-static int batch_op(struct exo_env *env, struct exo_mem_batch *batch, enum exo_batch_kind kind)
+static __always_inline int batch_op(struct exo_env *env, struct exo_mem_batch *batch,
+				    enum exo_batch_kind kind)
 {
 	batch->out_done = 0;
 	if (batch->flags & ~EXO_BATCH_REPORT || batch->reserved ||

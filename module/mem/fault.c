@@ -6,6 +6,8 @@
  * A handler runs under the mmap lock or, from 6.4 on, under the VMA's own lock. Either keeps the VMA, its page tables and
  * with the file the environment. view->lock orders faults with batches and revocation.
  */
+#include <linux/userfaultfd_k.h>
+
 #include "compat/mm.h"
 #include "compat/pgtable.h"
 #include "core/stlb.h"
@@ -30,8 +32,12 @@ static vm_fault_t install(struct exo_view *view, struct vm_fault *vmf, u32 page,
 	unsigned long addr = exo_view_address(view, page);
 	pte_t *pte;
 
-	if (unlikely(region->huge))
-		return exo_huge_install(view, vmf, page);
+	if (unlikely(region->huge)) {
+		if (pmd_none(*vmf->pmd) || pmd_leaf(*vmf->pmd))
+			return exo_huge_install(view, vmf, page);
+		/* userfaultfd was here, and has left a page table. */
+		region->huge = false;
+	}
 	if (unlikely(!exo_region_learn(view, page)))
 		return VM_FAULT_OOM;
 	pte = region->table + exo_view_pte_index(view, page);
@@ -99,7 +105,7 @@ vm_fault_t exo_view_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	u32 fault;
 
-	if (unlikely(page >= view->pages))
+	if (unlikely(page >= view->pages || userfaultfd_wp(vmf->vma)))
 		return VM_FAULT_SIGBUS;
 	ret = resolve(view, vmf, page, &fault);
 	if (!ret)

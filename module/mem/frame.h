@@ -164,7 +164,7 @@ struct exo_grant {
  * @grants: frame number -> struct exo_grant
  * @share_lock: guards changes of @grants
  * @views: view number -> struct exo_view, only this environment's
- * @view_hints: where the view with that number, modulo EXO_VIEW_HINTS, may be mapped
+ * @view_hints: the view with that number, modulo EXO_VIEW_HINTS, or another, or NULL
  * @upcalls: the fault side's own
  * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
  * @asks: what it was asked for and has not given yet
@@ -189,7 +189,7 @@ struct exo_mem_env {
 	struct xarray grants;
 	struct mutex share_lock;
 	struct xarray views;
-	unsigned long view_hints[EXO_VIEW_HINTS];
+	struct exo_view *view_hints[EXO_VIEW_HINTS];
 	struct exo_upcalls *upcalls;
 
 	spinlock_t revoke_lock;

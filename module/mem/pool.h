@@ -60,6 +60,7 @@ void exo_table_set_counts(u64 present, u64 free, u64 free_huge, u64 target);
 /* mem/window.c: faults of windows and of the table read, a barrier writes */
 extern struct rw_semaphore exo_map_sem;
 void exo_map_barrier(void);
+int exo_map_prepare(struct vm_fault *vmf);
 void exo_window_unmap_range(u32 first, u32 n);
 
 /* mem/grow.c */

@@ -37,6 +37,8 @@ static vm_fault_t table_fault(struct vm_fault *vmf)
 
 	if (at > nr_pages)
 		return VM_FAULT_SIGBUS;
+	if (exo_map_prepare(vmf))
+		return VM_FAULT_OOM;
 	down_read(&exo_map_sem);
 	ret = vmf_insert_pfn(vmf->vma, vmf->address,
 			     page_to_pfn(virt_to_page(table_page(at))));

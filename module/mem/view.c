@@ -6,17 +6,19 @@
  * when it dies, and that needs it unmapped; so a view that is mapped is alive, and so is its environment (the VMA
  * holds the file).
  *
- * The VMA is VM_IO as well as VM_PFNMAP: MADV_DOFORK would otherwise undo VM_DONTCOPY. It isn't
- * VM_MAYWRITE: userfaultfd refuses it then, whose write protection would apply the VMA's rights to every
- * PTE. VM_WRITE stays, and each PTE has its own rights; pfn_mkwrite keeps the core from raising them.
+ * The VMA is VM_IO as well as VM_PFNMAP: MADV_DOFORK would otherwise undo VM_DONTCOPY. It is VM_WRITE, and each PTE
+ * has its own rights; pfn_mkwrite keeps the core from raising them. 6.12's userfaultfd write-protects any mapping,
+ * with markers in place of PTEs: while it is registered for a view no operation and no fault is served.
  */
 #include <linux/err.h>
 #include <linux/idr.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 #include <linux/vmalloc.h>
 
 #include "compat/mm.h"
+#include "compat/mmap_lock.h"
 #include "core/stlb.h"
 #include "mem/view.h"
 #include "vma.h"
@@ -101,7 +103,28 @@ static struct exo_view *view_at(struct exo_env *env, u32 number, unsigned long s
 	return view;
 }
 
-/* The same without a good hint. */
+/*
+ * The same without a look at the tree of VMAs. view->vma is what ->mmap set and ->close will clear. In
+ * between, a munmap that has detached the VMA holds the mmap lock, if only for reading, until after ->close. So if
+ * nobody else holds it, the VMA is attached; and then it holds the view.
+ */
+static struct exo_view *view_hinted(struct exo_env *env, u32 number)
+{
+	struct mm_struct *mm = current->mm;
+	struct exo_view *view;
+
+	if (!exo_mmap_lock_is_mine(mm))
+		return NULL;
+	rcu_read_lock();
+	view = READ_ONCE(env->mem->view_hints[number % EXO_VIEW_HINTS]);
+	if (view && (view->number != number || READ_ONCE(view->mm) != mm ||
+		     !READ_ONCE(view->vma)))
+		view = NULL;
+	rcu_read_unlock();
+	return view;
+}
+
+/* The general way. */
 static noinline int view_search(struct exo_env *env, u32 number, struct exo_view **out_view)
 {
 	struct exo_view *view = exo_view_get(env, number);
@@ -121,8 +144,8 @@ static noinline int view_search(struct exo_env *env, u32 number, struct exo_view
  * @number: from user space
  * @out_view: the view, until exo_view_leave()
  *
- * The VMA is looked up each time: a munmap that has begun has detached it, but calls ->close only at its
- * end. While the mmap lock is held nothing can detach it, and it holds the view.
+ * Each time it is made sure that the VMA is attached: a munmap that has begun has detached it, but calls
+ * ->close only at its end. While the mmap lock is held nothing can detach it, and it holds the view.
  *
  * Context: sleeps. Locks the mmap lock for reading and the view.
  * Return: 0; -ENOENT; -EACCES: not mapped in this process; -EINTR.
@@ -137,13 +160,17 @@ int exo_view_enter(struct exo_env *env, u32 number, struct exo_view **out_view)
 		return -EACCES;
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	view = view_at(env, number, READ_ONCE(env->mem->view_hints[number % EXO_VIEW_HINTS]));
+	view = view_hinted(env, number);
 	if (unlikely(!view)) {
 		ret = view_search(env, number, &view);
 		if (ret) {
 			mmap_read_unlock(mm);
 			return ret;
 		}
+	}
+	if (unlikely(userfaultfd_wp(view->vma))) {
+		mmap_read_unlock(mm);
+		return -EACCES;
 	}
 	mutex_lock(&view->lock);
 	*out_view = view;
@@ -176,14 +203,14 @@ static struct exo_view *view_alloc(const struct exo_mem_view_create *arg)
 	view->flags = arg->flags;
 	view->stlb_entries = arg->stlb;
 	/* One more than fit exactly: the start need not be aligned. */
-	view->nr_regions = DIV_ROUND_UP(arg->pages, PTRS_PER_PTE) + 1;
+	view->nr_regions = roundup_pow_of_two(DIV_ROUND_UP(arg->pages, PTRS_PER_PTE) + 1);
 	view->chunks = kvcalloc(exo_view_nr_chunks(view), sizeof(*view->chunks),
 				GFP_KERNEL_ACCOUNT);
 	view->regions = kvcalloc(view->nr_regions, sizeof(*view->regions), GFP_KERNEL_ACCOUNT);
 	if (!view->chunks || !view->regions)
 		goto err_free;
 	if (arg->stlb) {
-		view->stlb = __vmalloc(arg->stlb * sizeof(u64), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		view->stlb = __vmalloc(arg->stlb * sizeof(u64), GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 		if (!view->stlb)
 			goto err_free;
 	}
@@ -281,6 +308,7 @@ static int view_kill(struct exo_view *view)
 		return view->vma ? -EBUSY : -ENOENT;
 	}
 	view->dead = true;
+	cmpxchg(&env->mem->view_hints[view->number % EXO_VIEW_HINTS], view, NULL);
 	xa_erase(&env->mem->views, view->number);
 	xa_lock(&exo_view_index);
 	seq_base = max(seq_base, view->seq);
@@ -408,7 +436,6 @@ static int view_map(struct exo_view *view, struct vm_area_struct *vma)
 	mutex_lock(&view->lock);
 	ret = view->dead ? -ENOENT : view->vma ? -EBUSY : 0;
 	if (!ret) {
-		vm_flags_clear(vma, VM_MAYWRITE);
 		vm_flags_set(vma, VM_IO | VM_PFNMAP);
 		vma->vm_ops = &exo_view_vm_ops;
 		vma->vm_private_data = view;
@@ -417,9 +444,8 @@ static int view_map(struct exo_view *view, struct vm_area_struct *vma)
 		view->mm = vma->vm_mm;
 		view->start = vma->vm_start;
 		view->skew = (vma->vm_start >> PAGE_SHIFT) % PTRS_PER_PTE;
-		WRITE_ONCE(view->env->mem->view_hints[view->number % EXO_VIEW_HINTS],
-			   view->start);
 		WRITE_ONCE(view->vma, vma);
+		WRITE_ONCE(view->env->mem->view_hints[view->number % EXO_VIEW_HINTS], view);
 	}
 	mutex_unlock(&view->lock);
 	return ret;
@@ -554,6 +580,7 @@ int exo_views_init(void)
 	if (boot_cpu_has(X86_FEATURE_XENPV))
 		return -EOPNOTSUPP;
 	exo_slots_init();
+	exo_mmap_lock_init();
 	return 0;
 }
 

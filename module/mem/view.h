@@ -62,7 +62,7 @@ struct exo_region {
  * @skew: pages by which @start lies behind a 2 MiB boundary
  * @chunks: slots of pages i * 512 ..., or NULL
  * @regions: region i starts at (@start rounded down) + i * 2 MiB
- * @nr_regions: how many
+ * @nr_regions: how many; a power of two
  * @seq: number of the last batch that took translations away
  * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by revocation
  * @wait: faults that wait for a monitor, and revocation that waits for the end of a munmap
@@ -112,6 +112,15 @@ static inline u32 exo_view_nr_chunks(const struct exo_view *view)
 static inline struct exo_region *exo_view_region(struct exo_view *view, u32 page)
 {
 	return &view->regions[(page + view->skew) / PTRS_PER_PTE];
+}
+
+/*
+ * The region of a page of a view without a skew, if @page was compared with view->pages: the processor
+ * can't speculate beyond the regions.
+ */
+static inline struct exo_region *exo_view_region_nospec(struct exo_view *view, u32 page)
+{
+	return &view->regions[page / PTRS_PER_PTE & (view->nr_regions - 1)];
 }
 
 /* Index of the page's PTE in its region's table. */

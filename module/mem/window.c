@@ -15,7 +15,7 @@
 #include "vma.h"
 
 /* Neighbours that are mapped with a frame that is touched: aligned runs of so many. */
-#define AROUND 16UL
+#define AROUND (16 * PAGE_SIZE)
 
 DECLARE_RWSEM(exo_map_sem);
 
@@ -28,6 +28,12 @@ void exo_map_barrier(void)
 {
 	down_write(&exo_map_sem);
 	up_write(&exo_map_sem);
+}
+
+static u32 window_frame(const struct vm_area_struct *vma, unsigned long address)
+{
+	return vma->vm_pgoff - (EXO_MMAP_WINDOW >> PAGE_SHIFT) +
+	       ((address - vma->vm_start) >> PAGE_SHIFT);
 }
 
 /* The page to map, if @env may have frame @nr in a window that is writable, or is not. */
@@ -54,25 +60,47 @@ static struct page *window_page(struct exo_env *env, u32 nr, bool write)
 }
 
 /*
- * Map what stands around a touched frame, as far as it may be and memory is at hand. Errors don't
- * matter: whoever touches those gets a fault of his own.
+ * Map what stands around a touched frame, as far as it may be; all of it is in one page table.
+ * Errors don't matter: whoever touches those gets a fault of his own.
  */
-static void window_around(struct vm_area_struct *vma, struct exo_env *env, unsigned long pgoff)
+static void window_around(struct vm_fault *vmf, struct exo_env *env)
 {
-	unsigned long first = max(pgoff & ~(AROUND - 1), vma->vm_pgoff);
-	unsigned long end = min((pgoff | (AROUND - 1)) + 1, vma->vm_pgoff + vma_pages(vma));
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long touched = vmf->address & PAGE_MASK;
+	unsigned long at = max(touched & ~(AROUND - 1), vma->vm_start);
+	unsigned long end = min((touched | (AROUND - 1)) + 1, vma->vm_end);
 	struct page *page;
-	unsigned long at;
 
-	for (at = first; at < end; at++) {
-		if (at == pgoff)
+	for (; at < end; at += PAGE_SIZE) {
+		if (at == touched)
 			continue;
-		page = window_page(env, at - (EXO_MMAP_WINDOW >> PAGE_SHIFT),
-				   vma->vm_flags & VM_WRITE);
+		page = window_page(env, window_frame(vma, at), vma->vm_flags & VM_WRITE);
 		if (page)
-			vm_insert_page(vma, vma->vm_start + ((at - vma->vm_pgoff) << PAGE_SHIFT),
-				       page);
+			vm_insert_page(vma, at, page);
 	}
+}
+
+static int no_op(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/**
+ * exo_map_prepare() - make sure that there is a page table for a fault
+ * @vmf: the fault
+ *
+ * So that nothing is allocated under exo_map_sem: revocation waits for it, and an allocation may
+ * wait for revocation.
+ *
+ * Context: sleeps; in a fault handler, without exo_map_sem.
+ * Return: 0 or -ENOMEM.
+ */
+int exo_map_prepare(struct vm_fault *vmf)
+{
+	if (!pmd_none(READ_ONCE(*vmf->pmd)))
+		return 0;
+	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, no_op,
+				   NULL);
 }
 
 static vm_fault_t window_fault(struct vm_fault *vmf)
@@ -82,13 +110,15 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 	struct page *page;
 	int ret = -EACCES;
 
+	if (exo_map_prepare(vmf))
+		return VM_FAULT_OOM;
+
 	down_read(&exo_map_sem);
-	page = window_page(env, vmf->pgoff - (EXO_MMAP_WINDOW >> PAGE_SHIFT),
-			   vma->vm_flags & VM_WRITE);
+	page = window_page(env, window_frame(vma, vmf->address), vma->vm_flags & VM_WRITE);
 	if (page)
 		ret = vm_insert_page(vma, vmf->address & PAGE_MASK, page);
 	if (!ret)
-		window_around(vma, env, vmf->pgoff);
+		window_around(vmf, env);
 	up_read(&exo_map_sem);
 
 	/* EBUSY: another thread was faster. */
