@@ -300,14 +300,14 @@ static void unbind_run(struct batch *b, u32 page, u32 count)
 /* BIND -------------------------------------------------------------------------------------- */
 
 /*
- * May this frame be bound in view @number as its first binding, without a closer look? Owner locked,
- * if it is @env.
+ * May this frame be bound as its first binding in the view whose bound_at() for no page @vacant is,
+ * without a closer look? Owner locked, if it is @env.
  */
 static __always_inline bool is_free(const struct exo_frame *frame, const struct exo_env *env,
-				    u32 number)
+				    u64 vacant)
 {
 	return frame->owner == env && frame->phase == EXO_PHASE_TAKEN &&
-	       (frame->bound == bound_at(number, EXO_NO_PAGE) ||
+	       (frame->bound == vacant ||
 		(frame->bpage == EXO_NO_PAGE && !frame->stale));
 }
 
@@ -321,6 +321,7 @@ static noinline u32 bind_own(struct batch *b, struct exo_region *region, u32 pag
 	struct exo_frame *frame = exo_frame(nr);
 	struct exo_env *const env = b->env;
 	const u32 number = b->view->number;
+	const u64 vacant = bound_at(number, EXO_NO_PAGE);
 	struct mm_struct *mm = b->view->mm;
 	u64 slot = exo_slot(nr, write);
 	u32 i;
@@ -329,7 +330,7 @@ static noinline u32 bind_own(struct batch *b, struct exo_region *region, u32 pag
 		return 0;
 	spin_lock(lock);
 	for (i = 0; i < n; i++, frame++, pte++, addr += PAGE_SIZE) {
-		if (unlikely(slots[i] || !is_free(frame, env, number)))
+		if (unlikely(slots[i] || !is_free(frame, env, vacant)))
 			break;
 		frame->bound = bound_at(number, page + i);
 		WRITE_ONCE(slots[i], slot + i);
@@ -441,27 +442,29 @@ static int bind_run(struct batch *b, const struct exo_mem_op *op)
  */
 
 static __always_inline bool bind_page(struct exo_view *view, struct exo_env *env, u32 pages,
-				      u32 number, const struct exo_mem_op *op)
+				      u32 number, u64 vacant, const struct exo_mem_op *op)
 {
-	u32 how = op->rights | (u32)op->flags << 16, page = op->page;
+	u32 how = op->rights | (u32)op->flags << 16, page = op->page, nr = op->frame;
 	struct exo_region *region;
 	struct exo_frame *frame;
 	u64 *slot, write;
 
-	if (unlikely(op->count != 1 || page >= pages ||
+	if (unlikely(op->count != 1 || page >= pages || nr >= exo_nr_frames ||
 		     (how & ~EXO_RIGHT_WRITE) != EXO_RIGHT_READ))
 		return false;
 	region = exo_view_region_nospec(view, page);
 	slot = region->slots;
-	frame = exo_frame(op->frame);
+	nr = array_index_nospec(nr, exo_nr_frames);
+	frame = READ_ONCE(exo_blocks[nr >> EXO_BLOCK_SHIFT]);
 	if (unlikely(!slot || !frame))
 		return false;
+	frame += nr % EXO_BLOCK_FRAMES;
 	slot += page % PTRS_PER_PTE;
-	if (unlikely(*slot || !is_free(frame, env, number)))
+	if (unlikely(*slot || !is_free(frame, env, vacant)))
 		return false;
 	frame->bound = bound_at(number, page);
 	write = how / EXO_RIGHT_WRITE;
-	WRITE_ONCE(*slot, exo_slot(op->frame, false) | write * EXO_SLOT_WRITE);
+	WRITE_ONCE(*slot, exo_slot(nr, false) | write * EXO_SLOT_WRITE);
 	exo_set_pte(view->mm, exo_view_address(view, page), region->table + page % PTRS_PER_PTE,
 		    exo_view_pte(frame, write));
 	return true;
@@ -521,11 +524,14 @@ static noinline u32 bind_simple(struct batch *b, const struct exo_mem_op *ops, u
 	struct exo_view *const view = b->view;
 	struct exo_env *const env = b->env;
 	const u32 pages = view->pages, number = view->number;
+	u64 vacant = bound_at(number, EXO_NO_PAGE);
 	u32 i;
 
+	/* Not to be made anew each time. */
+	OPTIMIZER_HIDE_VAR(vacant);
 	spin_lock(&env->mem->frames_lock);
 	for (i = 0; i < count; i++)
-		if (!bind_page(view, env, pages, number, &ops[i]))
+		if (!bind_page(view, env, pages, number, vacant, &ops[i]))
 			break;
 	spin_unlock(&env->mem->frames_lock);
 	b->bound += i;
@@ -573,7 +579,8 @@ static __always_inline bool run_single(struct exo_view *view, struct exo_env *en
 
 	if (kind == EXO_BATCH_BIND) {
 		spin_lock(&env->mem->frames_lock);
-		done = bind_page(view, env, view->pages, view->number, op);
+		done = bind_page(view, env, view->pages, view->number,
+				 bound_at(view->number, EXO_NO_PAGE), op);
 		spin_unlock(&env->mem->frames_lock);
 		if (likely(done))
 			atomic64_inc(&env->mem->nr_bound);

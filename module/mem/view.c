@@ -204,6 +204,7 @@ static struct exo_view *view_alloc(const struct exo_mem_view_create *arg)
 	view->stlb_entries = arg->stlb;
 	/* One more than fit exactly: the start need not be aligned. */
 	view->nr_regions = roundup_pow_of_two(DIV_ROUND_UP(arg->pages, PTRS_PER_PTE) + 1);
+	view->region_mask = view->nr_regions - 1;
 	view->chunks = kvcalloc(exo_view_nr_chunks(view), sizeof(*view->chunks),
 				GFP_KERNEL_ACCOUNT);
 	view->regions = kvcalloc(view->nr_regions, sizeof(*view->regions), GFP_KERNEL_ACCOUNT);

@@ -63,6 +63,7 @@ struct exo_region {
  * @chunks: slots of pages i * 512 ..., or NULL
  * @regions: region i starts at (@start rounded down) + i * 2 MiB
  * @nr_regions: how many; a power of two
+ * @region_mask: one less
  * @seq: number of the last batch that took translations away
  * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by revocation
  * @wait: faults that wait for a monitor, and revocation that waits for the end of a munmap
@@ -87,6 +88,7 @@ struct exo_view {
 	u64 **chunks;
 	struct exo_region *regions;
 	u32 nr_regions;
+	u32 region_mask;
 	u64 seq;
 	u64 flushed;
 
@@ -120,7 +122,7 @@ static inline struct exo_region *exo_view_region(struct exo_view *view, u32 page
  */
 static inline struct exo_region *exo_view_region_nospec(struct exo_view *view, u32 page)
 {
-	return &view->regions[page / PTRS_PER_PTE & (view->nr_regions - 1)];
+	return &view->regions[page / PTRS_PER_PTE & view->region_mask];
 }
 
 /* Index of the page's PTE in its region's table. */
