@@ -46,11 +46,46 @@ static inline u64 batch_seq(struct batch *b)
 	return b->seq;
 }
 
-/* bind.c */
+/* exo_frame.bound of a frame whose first binding is there. Little endian, as x86 is. */
+static __always_inline u64 batch_bound_at(u32 number, u32 page)
+{
+	return number | (u64)page << 32;
+}
+
+/*
+ * Drop the record of an own frame whose first binding is here. False: it isn't such a one. Owner
+ * locked, if it is @env.
+ */
+static __always_inline bool batch_unrecord_own(struct exo_frame *frame, const struct exo_env *env,
+					 u32 number, u32 page, u64 seq)
+{
+	if (unlikely(frame->owner != env || frame->bound != batch_bound_at(number, page)))
+		return false;
+	frame->bpage = EXO_NO_PAGE;
+	frame->stale = seq;
+	return true;
+}
+
+/*
+ * May this frame be bound as its first binding in the view whose batch_bound_at() for no page @vacant is,
+ * without a closer look? Owner locked, if it is @env.
+ */
+static __always_inline bool batch_is_free(const struct exo_frame *frame, const struct exo_env *env,
+				    u64 vacant)
+{
+	return frame->owner == env && frame->phase == EXO_PHASE_TAKEN &&
+	       (frame->bound == vacant ||
+		(frame->bpage == EXO_NO_PAGE && !frame->stale));
+}
+
+/* runs.c */
 u16 batch_slots_kept(const u64 *slots, u32 n);
 void batch_zap(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n, bool keep);
 void batch_take_away(struct batch *b, u32 page, u64 *slots, u32 n);
 void batch_unrecord(struct batch *b, u32 page, u32 frame);
+
+int batch_bind_run(struct batch *b, const struct exo_mem_op *op);
+void batch_unbind_run(struct batch *b, u32 page, u32 count);
 
 /* rebind.c */
 int batch_rebind(struct batch *b, const struct exo_mem_op *op);
