@@ -413,24 +413,24 @@ TEST(quota__user_namespace)
 {
 	int admin = t_open(), i;
 	struct exo_quota old;
-	struct test_sync made, mapped, done, go;
+	struct test_sync made[2], mapped[2], done, go;
 	pid_t pid[2];
 
 	t_need_root();
 	old = t_quota(admin, ALICE);
 	set(admin, ALICE, EXO_QUOTA_FRAMES, 100);
-	test_sync_init(&made);
-	test_sync_init(&mapped);
 	test_sync_init(&done);
 	test_sync_init(&go);
 	for (i = 0; i < 2; i++) {
+		test_sync_init(&made[i]);
+		test_sync_init(&mapped[i]);
 		pid[i] = test_fork();
 		if (!pid[i]) {
 			uint32_t frames[200];
 			int fd;
 
 			t_become(ALICE);
-			enter_namespace((uid_t)i, &made, &mapped);
+			enter_namespace((uid_t)i, &made[i], &mapped[i]);
 			fd = t_open();
 			ASSERT_EQ(t_alloc(fd, 0, frames, 50, NULL), 0);
 			test_sync_post(&done);
@@ -439,9 +439,9 @@ TEST(quota__user_namespace)
 			test_sync_post(&done);
 			pause();
 		}
-		test_sync_wait(&made);
+		test_sync_wait(&made[i]);
 		write_map(pid[i]);
-		test_sync_post(&mapped);
+		test_sync_post(&mapped[i]);
 	}
 	test_sync_wait(&done);
 	test_sync_wait(&done);
