@@ -16,7 +16,7 @@
 /* At OOM: ask for so much of what there is, give it so long, and wait so long for the worker. */
 #define OOM_PART 16
 #define OOM_DEADLINE_MS 200
-#define OOM_WAIT_MS 500
+#define OOM_WAIT_MS 1000
 #define OOM_LOOK_MS 10
 
 static struct shrinker *shrinker;
