@@ -1106,7 +1106,7 @@ TEST(stlb__changes_under_it)
 	stlb = stlb_of(&v, 512);
 	scribble_stop = false;
 	ASSERT_EQ(pthread_create(&thread, NULL, scribbler, (void *)stlb), 0);
-	for (i = 0; i < test_rounds(20000, 8); i++) {
+	for (i = 0; i < test_rounds(5000, 8); i++) {
 		uint64_t value = 0;
 		uint32_t page = i % 512;
 
