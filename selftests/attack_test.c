@@ -7,10 +7,13 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <linux/fuse.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -354,4 +357,176 @@ TEST(upcall__rseq_area_is_gone)
 		_exit(0);
 	}
 	test_join_killed(pid, SIGSEGV);
+}
+
+/* ---- a munmap that never ends ---------------------------------------------------------------------- */
+
+/*
+ * A file server that answers everything until somebody writes: a mapping of its file that was written to is
+ * not closed before it has, and what comes after it in the same munmap() neither.
+ */
+static int fuse_open(const char *dir)
+{
+	char options[100];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		SKIP("/dev/fuse: %s", strerror(errno));
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	mkdir(dir, 0700);
+	if (mount("attack", dir, "fuse", MS_NOSUID | MS_NODEV, options))
+		SKIP("no FUSE: %s", strerror(errno));
+	return fd;
+}
+
+static void fuse_attr(struct fuse_attr *attr, uint64_t node)
+{
+	memset(attr, 0, sizeof(*attr));
+	attr->ino = node;
+	attr->mode = node == 1 ? S_IFDIR | 0700 : S_IFREG | 0600;
+	attr->nlink = 1;
+	attr->size = PAGE;
+	attr->blksize = PAGE;
+}
+
+static void fuse_serve(int fd)
+{
+	static char buf[1 << 18] __attribute__((aligned(8)));
+	static char answer[2 * PAGE] __attribute__((aligned(8)));
+	struct fuse_in_header *in = (void *)buf;
+	struct fuse_out_header *out = (void *)answer;
+	void *body = out + 1;
+
+	while (read(fd, buf, sizeof(buf)) >= (ssize_t)sizeof(*in)) {
+		memset(answer, 0, sizeof(answer));
+		out->unique = in->unique;
+		out->len = sizeof(*out);
+		switch (in->opcode) {
+		case FUSE_INIT: {
+			struct fuse_init_out *init = body;
+
+			init->major = FUSE_KERNEL_VERSION;
+			init->minor = FUSE_KERNEL_MINOR_VERSION;
+			init->flags = FUSE_WRITEBACK_CACHE | FUSE_BIG_WRITES;
+			init->max_write = PAGE;
+			out->len += sizeof(*init);
+			break;
+		}
+		case FUSE_LOOKUP: {
+			struct fuse_entry_out *entry = body;
+
+			entry->nodeid = 2;
+			entry->attr_valid = 1000;
+			entry->entry_valid = 1000;
+			fuse_attr(&entry->attr, 2);
+			out->len += sizeof(*entry);
+			break;
+		}
+		case FUSE_GETATTR: {
+			struct fuse_attr_out *attr = body;
+
+			attr->attr_valid = 1000;
+			fuse_attr(&attr->attr, in->nodeid);
+			out->len += sizeof(*attr);
+			break;
+		}
+		case FUSE_OPEN:
+			out->len += sizeof(struct fuse_open_out);
+			break;
+		case FUSE_READ:
+			out->len += PAGE;
+			break;
+		case FUSE_WRITE:
+		case FUSE_SETATTR:
+			/* Some other day. */
+			continue;
+		default:
+			out->error = -ENOSYS;
+		}
+		if (write(fd, answer, out->len) != (ssize_t)out->len)
+			break;
+	}
+}
+
+/* No guaranteed minimum. */
+static void no_minimum(void)
+{
+	int fd = t_open();
+	struct exo_quota quota = { .size = sizeof(quota), .flags = EXO_QUOTA_MIN };
+
+	t_quota_set(fd, &quota);
+	close(fd);
+}
+
+static void *endless_munmap(void *arg)
+{
+	struct view *view = arg;
+
+	munmap(view->base - PAGE, PAGE + view->length);
+	return NULL;
+}
+
+
+/*
+ * Stale translations of a lazy view whose munmap() never comes to an end: who gives up the frame doesn't wait
+ * for it for ever, and nor does the worker that takes frames from everybody.
+ */
+TEST_LONG(hang__munmap_behind_fuse, 60)
+{
+	const char *dir = "/tmp/attack.fuse";
+	int fuse, file, fd, other, server;
+	struct exo_mem_op op = { .page = 0, .count = 1 };
+	uint32_t frame, theirs[256], asked, left, i;
+	struct exo_env_status status;
+	pthread_t thread;
+	struct view view;
+	char *mem;
+
+	t_need_root();
+	fuse = fuse_open(dir);
+	server = test_fork();
+	if (!server) {
+		fuse_serve(fuse);
+		_exit(0);
+	}
+	close(fuse);
+	file = open("/tmp/attack.fuse/f", O_RDWR);
+	ASSERT_GE(file, 0);
+
+	fd = t_open();
+	frame = t_frame(fd);
+	ASSERT_EQ(t_view_create(fd, 16, EXO_VIEW_LAZY, 0, &view), 0);
+	ASSERT_EQ(t_view_map(&view, NULL, 0), 0);
+	mem = mmap(view.base - PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+	ASSERT_NE(mem, MAP_FAILED);
+	*mem = 1;
+	ASSERT_EQ(t_bind(&view, 0, 1, frame, RW), 0);
+	*t_page(&view, 0) = 1;
+	ASSERT_EQ(t_batch(&view, EXO_MEM_UNBIND, &op, 1, 0, NULL), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, endless_munmap, &view), 0);
+	test_sleep_ms(500);
+
+	/* By force: the worker. And then another environment, of which it must still be able to take some. */
+	other = t_open();
+	t_alloc_any(other, theirs, 256);
+	no_minimum();
+	t_status(fd, &status);
+	ASSERT_EQ(t_revoke(fd, status.out_env, 1, 1, &asked), 0);
+	test_note("asked the one for %u", asked);
+	test_sleep_ms(200);
+	t_status(other, &status);
+	ASSERT_EQ(t_revoke(fd, status.out_env, 8, 1, &asked), 0);
+	ASSERT_EQ(asked, 8);
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(t_log(other, NULL, 0, &left), 0);
+		if (left)
+			break;
+		test_sleep_ms(100);
+	}
+	test_note("the other environment's log has %u entries after %u ms", left, i * 100);
+	kill(server, SIGKILL);
+	test_wait(server);
+	umount2(dir, MNT_DETACH);
+	pthread_join(thread, NULL);
+	ASSERT_GT(left, 0);
 }

@@ -80,31 +80,48 @@ static bool view_is_linked(struct exo_view *view)
  *
  * Needs neither the mmap lock, which its process could hold for as long as it likes, nor a
  * reference to the address space: unmap_mapping_range() finds the VMA. If it doesn't, a munmap is
- * between unlinking the VMA and our ->close, which flushes.
+ * between unlinking the VMA and our ->close, which flushes. Nobody waits for that: what else is
+ * closed before, say a file system's mapping, may take for ever. See exo_frame_is_stale().
  *
  * Context: sleeps.
  */
 void exo_view_flush_stale(struct exo_view *view, u64 stale)
 {
 	loff_t guard;
-	bool linked;
 
 	mutex_lock(&view->lock);
-	while (view->vma && view->flushed < stale) {
+	if (view->vma && view->flushed < stale) {
 		guard = exo_view_offset(view) + ((loff_t)guard_page(view) << PAGE_SHIFT);
 		inc_tlb_flush_pending(view->mm);
 		unmap_mapping_range(exo_mapping, guard, PAGE_SIZE, 1);
 		dec_tlb_flush_pending(view->mm);
-		linked = view_is_linked(view);
-		if (linked) {
+		if (view_is_linked(view))
 			WRITE_ONCE(view->flushed, view->seq);
-			break;
-		}
-		mutex_unlock(&view->lock);
-		wait_event(view->wait, !READ_ONCE(view->vma));
-		mutex_lock(&view->lock);
 	}
 	mutex_unlock(&view->lock);
+}
+
+/**
+ * exo_frame_is_stale() - may a TLB still have a translation of a frame that is bound nowhere?
+ * @frame: its owner is locked, or it has none
+ * @keep: not in views of this environment, or NULL
+ *
+ * Context: any.
+ * Return: true for as long as a munmap of the view where it was is in its way to the end.
+ */
+bool exo_frame_is_stale(const struct exo_frame *frame, const struct exo_env *keep)
+{
+	const struct exo_view *view;
+	bool stale = false;
+
+	if (!frame->stale)
+		return false;
+	rcu_read_lock();
+	view = exo_view_peek(frame->bview);
+	if (view && view->env != keep)
+		stale = READ_ONCE(view->flushed) < frame->stale;
+	rcu_read_unlock();
+	return stale;
 }
 
 /**
@@ -233,6 +250,7 @@ static u32 run_length(struct exo_view *view, u32 page, const u32 *frames, u32 n)
 /*
  * Break the binding of frames[0] at @where, and those of the frames after it that are bound
  * next to it. Slots first, so that no fault installs them again; then PTEs and TLBs; then records.
+ * If a munmap has unlinked the VMA: it has flushed before that, see tlb_end_vma() and tlb_free_vmas().
  */
 static void break_run(const struct where *where, const u32 *frames, u32 n, exo_unmapped_fn fn,
 		      void *ctx)

@@ -4,8 +4,8 @@
  *
  * The order is the point (INV-FRAME-4): a new generation, so that no capability is good any more;
  * the phase LEAVING, so that nothing new is bound or mapped; everything unmapped and flushed; and
- * only then the reference count. What I/O still pins is quarantined: charged to its user, taken
- * in the table, looked at again by a worker until the pin is gone.
+ * only then the reference count. What I/O still pins, or a munmap has yet to flush, is quarantined:
+ * charged to its user, taken in the table, looked at again by a worker until that is over.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -31,6 +31,17 @@ static DECLARE_DELAYED_WORK(quarantine_work, quarantine_look);
 static bool is_pinned(const struct exo_frame *frame)
 {
 	return page_count(compound_head(frame->page)) > 1;
+}
+
+/* May a TLB still have it? Its owner is locked, or it has none. */
+static bool is_stale(const struct exo_frame *frame)
+{
+	u32 i, span = exo_frame_span(frame);
+
+	for (i = 0; i < span; i++)
+		if (exo_frame_is_stale(&frame[i], NULL))
+			return true;
+	return false;
 }
 
 /**
@@ -83,6 +94,17 @@ void exo_frames_unmap(const u32 *frames, u32 n, struct exo_env *keep, exo_unmapp
 	exo_window_unmap_frames(frames, n);
 }
 
+/* No TLB has it. */
+static void forget_stale(struct exo_frame *frame)
+{
+	u32 i, span = exo_frame_span(frame);
+
+	for (i = 0; i < span; i++) {
+		frame[i].bview = 0;
+		frame[i].stale = 0;
+	}
+}
+
 /* LEAVING -> FREE, not yet in the pool's lists. The owner's frames_lock is held. */
 static void clean_locked(struct exo_frame *frame, u64 last_owner)
 {
@@ -90,8 +112,6 @@ static void clean_locked(struct exo_frame *frame, u64 last_owner)
 
 	for (i = 0; i < span; i++) {
 		WARN_ON_ONCE(frame[i].bpage != EXO_NO_PAGE || frame[i].nr_more);
-		frame[i].bview = 0;
-		frame[i].stale = 0;
 		frame[i].flags = 0;
 		frame[i].last_owner = last_owner;
 		frame[i].phase = EXO_PHASE_FREE;
@@ -147,10 +167,11 @@ u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
 		struct exo_frame *frame = exo_frame(frames[i]);
 
 		total += exo_frame_span(frame);
-		if (is_pinned(frame)) {
+		if (is_pinned(frame) || is_stale(frame)) {
 			quarantine_locked(mem, frame);
 			continue;
 		}
+		forget_stale(frame);
 		freed += exo_frame_span(frame);
 		clean_locked(frame, mem->env->number);
 		settled[out++] = frames[i];
@@ -190,6 +211,7 @@ static void release_one(struct exo_frame *frame)
 		exo_env_put(env);
 	}
 	INIT_LIST_HEAD(&frame->more);
+	forget_stale(frame);
 	for (i = 1; i < span; i++)
 		frame[i].phase = EXO_PHASE_FREE;
 	exo_pool_settle(&frame->nr, 1);
@@ -207,7 +229,7 @@ static void quarantine_look(struct work_struct *work)
 	spin_lock(&quarantine_lock);
 	for (left = nr_quarantine; left; left--) {
 		frame = list_first_entry(&quarantine, struct exo_frame, held);
-		if (is_pinned(frame)) {
+		if (is_pinned(frame) || is_stale(frame)) {
 			list_move_tail(&frame->held, &quarantine);
 			if (left % EXO_FRAME_BATCH == 0)
 				cond_resched_lock(&quarantine_lock);
@@ -316,6 +338,7 @@ void exo_leave_exit(void)
  * @user: only if this one is charged for it; NULL: whoever is
  *
  * Context: any but interrupts; takes quarantine_lock.
+ * Return: true if it is.
  */
 bool exo_frame_quarantined(u32 nr, const struct exo_user *user)
 {

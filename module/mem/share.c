@@ -4,12 +4,17 @@
  * bind with at most those rights. A grant is good for as long as the frame keeps its generation;
  * one that isn't stays until it is dropped, so that its holder is told ESTALE and not EACCES.
  */
+#include <linux/delay.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "dev.h"
 #include "mem/pool.h"
+
+/* How often, and after how long, revocation looks for the end of a munmap. */
+#define FLUSH_LOOKS 10
+#define FLUSH_LOOK_MS 10
 
 /**
  * exo_frame_rights_locked() - what an environment may do with a frame
@@ -119,6 +124,25 @@ static int renew(struct exo_mem_env *mem, struct exo_frame *frame, u64 generatio
 	return ret;
 }
 
+/* A lazy view that is just unmapped keeps its old translations until the end. Wait a moment for that. */
+static int wait_for_flush(struct exo_mem_env *mem, const struct exo_frame *frame)
+{
+	u32 i, looks, span = exo_frame_span(frame);
+	bool stale;
+
+	for (looks = 0; looks < FLUSH_LOOKS; looks++) {
+		stale = false;
+		spin_lock(&mem->frames_lock);
+		for (i = 0; i < span && !stale; i++)
+			stale = exo_frame_is_stale(&frame[i], mem->env);
+		spin_unlock(&mem->frames_lock);
+		if (!stale)
+			return 0;
+		msleep(FLUSH_LOOK_MS);
+	}
+	return -EBUSY;
+}
+
 static int frame_revoke(struct exo_env *env, u64 object, u64 generation)
 {
 	struct exo_frame *frame = exo_frame(object);
@@ -133,8 +157,10 @@ static int frame_revoke(struct exo_env *env, u64 object, u64 generation)
 	/* As long as this is held the frame can't come back and be somebody else's. */
 	mutex_lock(&mem->leave_lock);
 	ret = renew(mem, frame, generation);
-	if (!ret && (frame->flags & EXO_FRAME_SHARED))
+	if (!ret && (frame->flags & EXO_FRAME_SHARED)) {
 		exo_frames_unmap(&nr, 1, owner, NULL, NULL);
+		ret = wait_for_flush(mem, frame);
+	}
 	mutex_unlock(&mem->leave_lock);
 	exo_env_put(owner);
 	return ret;

@@ -406,7 +406,6 @@ static void view_vma_close(struct vm_area_struct *vma)
 	mutex_unlock(&view->lock);
 	if (mm) {
 		exo_monitor_wake(view, 0, view->pages);
-		wake_up_all(&view->wait);
 		mmdrop(mm);
 	}
 	exo_view_put(view);

@@ -8,7 +8,8 @@
  * EXO_MMAP_VIEW_TABLE. Page tables are learned, one per 2 MiB of address space ("region").
  *
  * A frame whose translation may still sit in a TLB of this view remembers view->seq (exo_frame.stale). It
- * may not change hands before view->flushed reaches that: exo_views_unmap_frames() sees to it.
+ * may not change hands before view->flushed reaches that: exo_views_unmap_frames() sees to it, or, in the middle of a
+ * munmap, quarantine does.
  *
  * A binding's record at its frame (exo_frame.bview, .bpage, .more) is taken away only when the
  * translation is flushed, or when exo_frame.stale says that it is not. So whoever finds neither a
@@ -66,7 +67,7 @@ struct exo_region {
  * @region_mask: one less
  * @seq: number of the last batch that took translations away
  * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by revocation
- * @wait: faults that wait for a monitor, and revocation that waits for the end of a munmap
+ * @wait: faults that wait for a monitor
  * @waiters: the former, under @wait's own lock
  */
 struct exo_view {
@@ -169,7 +170,7 @@ typedef void (*exo_unmapped_fn)(u32 frame, u32 view, u64 address, void *ctx);
 /*
  * Break every binding of these frames (but, if @keep is given, those in @keep's own views), in every address
  * space, secondary MMUs included, and return when no TLB holds a translation of them, not even a stale one from
- * an unbind before. The caller has seen to it that no new binding can be made (phase LEAVING, or a new
+ * an unbind before, but for those of which exo_frame_is_stale() says otherwise. The caller has seen to it that no new binding can be made (phase LEAVING, or a new
  * generation and only foreign bindings matter). Holds no lock. Sleeps. Can't fail.
  * Of a 2 MiB frame each of the 512 is named, in order.
  */
@@ -225,6 +226,7 @@ int exo_slot_may(struct exo_view *view, u32 frame, bool write);
 /* flush.c */
 void exo_view_flush(struct exo_view *view);
 void exo_view_flush_stale(struct exo_view *view, u64 stale);
+bool exo_frame_is_stale(const struct exo_frame *frame, const struct exo_env *keep);
 
 /* huge.c */
 bool exo_huge_present(struct exo_view *view, u32 page);

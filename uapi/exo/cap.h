@@ -75,6 +75,7 @@ struct exo_cap_derive {
  * @kind: with @object: by its owner; 0: @cap names it and has EXO_RIGHT_REVOKE
  *
  * Returns after the object is unmapped in every environment but its owner's.
+ * EBUSY: it is revoked, but somebody who has it is just unmapping it, and takes his time.
  */
 struct exo_cap_revoke {
 	__u32 size;
