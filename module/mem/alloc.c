@@ -14,13 +14,14 @@
 #include "mem/pool.h"
 #include "trace.h"
 
-/* A request after its checks, and what of it is still to do. */
+/* A request after its checks, and what of it is still to do. @span: for EXO_ALLOC_THESE, what is charged for each. */
 struct request {
 	struct exo_mem_env *mem;
 	u32 __user *user;
 	u32 how;
 	u32 node;
 	u16 colour;
+	u32 span;
 };
 
 /* How many of @n could be taken; *@err says why not all. */
@@ -40,6 +41,10 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 	default:
 		/* EXO_ALLOC_THESE; frames[] has been read from the caller. */
 		for (i = 0; i < n; i++) {
+			/* The block may have gone and come back as another kind since it was charged. */
+			*err = -EAGAIN;
+			if (exo_frame_span(exo_frame(frames[i])) != req->span)
+				break;
 			*err = exo_pool_take_this(pool, frames[i]);
 			if (*err)
 				break;
@@ -175,10 +180,10 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 }
 
 /* The frames that the caller named, one by one: each may be of another order. */
-static int alloc_these(const struct request *req, u32 count, u32 *done)
+static int alloc_these(struct request *req, u32 count, u32 *done)
 {
 	struct exo_frame *frame;
-	u32 nr, span, one;
+	u32 nr, one;
 	int ret;
 
 	while (*done < count) {
@@ -190,10 +195,10 @@ static int alloc_these(const struct request *req, u32 count, u32 *done)
 		frame = exo_frame(nr);
 		if (!frame)
 			return -ENOENT;
-		span = exo_frame_span(frame);
+		req->span = exo_frame_span(frame);
 		one = 0;
-		ret = alloc_step(req, 1, span, &nr, &one);
-		if (ret)
+		ret = alloc_step(req, 1, req->span, &nr, &one);
+		if (ret && ret != -EAGAIN)
 			return ret;
 		*done += one;
 		if (fatal_signal_pending(current))
