@@ -14,7 +14,7 @@
 #include "mem/pool.h"
 #include "trace.h"
 
-/* A request after its checks, and what of it is still to do. @span: for EXO_ALLOC_THESE, what is charged for each. */
+/* A request after its checks. @span: for EXO_ALLOC_THESE, what is charged for each. */
 struct request {
 	struct exo_mem_env *mem;
 	u32 __user *user;

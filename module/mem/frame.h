@@ -56,6 +56,10 @@ struct exo_view;
 
 /**
  * struct exo_binding - a binding beyond a frame's first
+ * @node: in the frame's @more
+ * @view: number of the view
+ * @page: page there
+ *
  * Allocated with GFP_KERNEL_ACCOUNT before the locks are taken; at most EXO_BINDINGS_MAX a frame.
  */
 struct exo_binding {
@@ -73,9 +77,10 @@ struct exo_binding {
  * @page: the page; of a 2 MiB frame each of the 512 entries has its own subpage
  * @owner: environment, NULL unless TAKEN or LEAVING
  * @generation: of capabilities for it (of a 2 MiB frame the first entry's counts)
- * @bview, @bpage: the first binding: view number and page; @bpage is EXO_NO_PAGE if there is
- *	none. @bview stays after an unbind: together with @stale it says which TLB may still
- *	hold a translation
+ * @bview: the first binding: view number. Stays after an unbind: together with @stale it says
+ *	which TLB may still hold a translation
+ * @bpage: the first binding: page, EXO_NO_PAGE if there is none
+ * @bound: both at once
  * @stale: view->seq of the last unbind or rebind from @bview; the translation is gone for sure when
  *	view->flushed >= stale, or that view is no more
  * @more: further bindings
@@ -83,8 +88,11 @@ struct exo_binding {
  * @last_owner: number of the environment that last held it, 0: Linux
  * @held: in owner's mem->held (2 MiB frame: only the first entry); QUARANTINED: in the list of
  *	those
+ * @phase: enum exo_frame_phase
+ * @order: 0, or EXO_HUGE_ORDER in all 512 entries
  * @nr: its number
  * @flags: EXO_FRAME_SHARED, EXO_FRAME_LOGGED; the module's own, not those of the table
+ * @nr_more: how many are in @more
  */
 struct exo_frame {
 	struct page *page;
@@ -96,7 +104,7 @@ struct exo_frame {
 			u32 bview;
 			u32 bpage;
 		};
-		u64 bound;	/* both at once */
+		u64 bound;
 	};
 	union {
 		struct list_head more;
@@ -137,7 +145,11 @@ static inline u32 exo_frame_head(u32 nr, const struct exo_frame *frame)
 
 /**
  * struct exo_grant - a frame that this environment imported
- * Valid while the frame's generation is this one. @order: the frame's. @told: its end was posted.
+ * @rcu: readers look without a lock
+ * @generation: of the capability; the grant is good while it is the frame's
+ * @rights: EXO_RIGHT_*
+ * @order: of the frame
+ * @told: its end was posted
  */
 struct exo_grant {
 	struct rcu_head rcu;
@@ -149,12 +161,11 @@ struct exo_grant {
 
 /**
  * struct exo_mem_env - what mem keeps per environment
- * It lives as long as the environment's memory (the noun's env_free), so that exo_frame_lock()
- * may use it.
+ * @env: the environment
  * @node: in the list of all, under exo_mem_envs_lock
  * @leave_lock: outermost, held while frames of this owner leave or their capabilities are
- *	revoked, so that a frame
- *	can't come back and be somebody else's in the middle of it. Nothing is allocated under it
+ *	revoked, so that a frame can't come back and be somebody else's in the middle of it. Nothing
+ *	is allocated under it
  * @dying: set under @leave_lock: nothing leaves any more but through exo_frames_env_exit()
  * @frames_lock: see the top of this file
  * @held: frames that it owns, oldest first
@@ -168,12 +179,17 @@ struct exo_grant {
  * @upcalls: the fault side's own
  * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
  * @asks: what it was asked for and has not given yet
- * @asked, @given, @taken: frames, ever; asked = given + taken + asks.total (INV-REV-4)
+ * @asked: frames asked for, ever; asked = given + taken + asks.total (INV-REV-4)
+ * @given: frames given when asked, ever
+ * @taken: frames taken by force, ever
  * @log: struct exo_log_entry, of frames that were taken
  * @nr_log: how many
  * @spare: log entries set aside: one a frame held and one an exo_binding
  * @nr_spare: how many there are
  * @nr_need: how many there must be
+ *
+ * It lives as long as the environment's memory (the noun's env_free), so that exo_frame_lock() may
+ * use it.
  */
 struct exo_mem_env {
 	struct exo_env *env;
