@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * linux/huge_mm.h: since 6.17 vmf_insert_pfn_pmd() takes the frame number as it is. Before 6.12 there is no special
- * entry: one that looks like device memory keeps gup-fast away as well.
+ * linux/huge_mm.h: since 6.17 vmf_insert_pfn_pmd() takes the frame number as it is. Before 6.12
+ * there is no special entry: one that looks like device memory keeps gup-fast away as well.
  */
 #ifndef EXO_COMPAT_HUGE_MM_H
 #define EXO_COMPAT_HUGE_MM_H

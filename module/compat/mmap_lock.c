@@ -20,7 +20,9 @@ void exo_mmap_lock_init(void)
 	none = atomic_long_read(&lock.count);
 	down_read(&lock);
 	one = atomic_long_read(&lock.count);
-	/* Another reader, who must make a difference. lockdep would not like the same thread twice. */
+	/*
+	 * Another reader, who must make a difference. lockdep would not like the same thread twice.
+	 */
 	if (!down_read_trylock(&lock)) {
 		up_read(&lock);
 		return;

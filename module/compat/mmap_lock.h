@@ -2,8 +2,8 @@
 /*
  * linux/mmap_lock.h: is the caller the only reader of the mmap lock?
  *
- * The count of a rw_semaphore is private to the kernel, so what one reader looks like is learned from
- * a semaphore of our own. False is always a right answer.
+ * The count of a rw_semaphore is private to the kernel, so what one reader looks like is learned
+ * from a semaphore of our own. False is always a right answer.
  */
 #ifndef EXO_COMPAT_MMAP_LOCK_H
 #define EXO_COMPAT_MMAP_LOCK_H

@@ -9,8 +9,8 @@
 #include "core/types.h"
 
 /*
- * The module's own bits of a slot: accessed and dirty bits of a translation that was taken away while
- * the page stayed bound. EXO_OP_ACCESSED and EXO_OP_DIRTY, shifted.
+ * The module's own bits of a slot: accessed and dirty bits of a translation that was taken away
+ * while the page stayed bound. EXO_OP_ACCESSED and EXO_OP_DIRTY, shifted.
  */
 #define EXO_SLOT_KEPT_SHIFT 40
 #define EXO_SLOT_KEPT ((u64)(EXO_OP_ACCESSED | EXO_OP_DIRTY) << EXO_SLOT_KEPT_SHIFT)

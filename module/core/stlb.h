@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The software TLB: translations that the library loaded ahead. The memory is the application's: an entry
- * is read once, and what it says is only a wish.
+ * The software TLB: translations that the library loaded ahead. The memory is the application's:
+ * an entry is read once, and what it says is only a wish.
  */
 #ifndef EXO_CORE_STLB_H
 #define EXO_CORE_STLB_H

@@ -67,8 +67,8 @@ static __always_inline bool batch_unrecord_own(struct exo_frame *frame, const st
 }
 
 /*
- * May this frame be bound as its first binding in the view whose batch_bound_at() for no page @vacant is,
- * without a closer look? Owner locked, if it is @env.
+ * May this frame be bound as its first binding in the view whose batch_bound_at() for no page
+ * @vacant is, without a closer look? Owner locked, if it is @env.
  */
 static __always_inline bool batch_is_free(const struct exo_frame *frame, const struct exo_env *env,
 				    u64 vacant)

@@ -2,31 +2,33 @@
 /*
  * BIND, UNBIND, REBIND, PROTECT: batches of operations on a view, one TLB flush at most.
  *
- * Operations of one page, on frames of the caller's own that are bound nowhere else, are by far the most. They
- * have their own way, whose instructions are counted (bench/), and leave everything else to the general one.
+ * Operations of one page, on frames of the caller's own that are bound nowhere else, are by far
+ * the most. They have their own way, whose instructions are counted (bench/), and leave
+ * everything else to the general one.
  *
  * Who may write a PTE of a view (INV-VIEW-9)
  * ------------------------------------------
  * We do, straight through learned page tables, with the mmap lock held for reading (so the VMA is
  * attached) and view->lock. What else in the kernel could, in 6.1, 6.12 and 7.2:
  *
- *  - munmap, exit, MAP_FIXED over it: detach the VMA under the mmap lock held for writing before they
- *    touch its tables, and wait for VMA locks; exo_view_enter() does not find a detached VMA.
- *    They are the only ones who free its page tables: khugepaged, MADV_COLLAPSE and PT_RECLAIM (7.x) leave
- *    VM_SPECIAL mappings alone, or come with MADV_DONTNEED, which refuses VM_PFNMAP.
- *  - mremap moves the tables before our ->mremap refuses, and moves them back, with the mmap lock held
- *    for writing; copy_vma() calls ->open first, where we forget them.
+ *  - munmap, exit, MAP_FIXED over it: detach the VMA under the mmap lock held for writing before
+ *    they touch its tables, and wait for VMA locks; exo_view_enter() does not find a detached
+ *    VMA. They are the only ones who free its page tables: khugepaged, MADV_COLLAPSE and
+ *    PT_RECLAIM (7.x) leave VM_SPECIAL mappings alone, or come with MADV_DONTNEED, which refuses
+ *    VM_PFNMAP.
+ *  - mremap moves the tables before our ->mremap refuses, and moves them back, with the mmap lock
+ *    held for writing; copy_vma() calls ->open first, where we forget them.
  *  - unmap_mapping_range(): only ours, with view->lock held.
- *  - the fault path: on an empty PTE it calls our ->fault, which takes view->lock, and ->map_pages does
- *    nothing. On a present one it compares the PTE with what it has read, and then sets accessed and
- *    dirty bits in that value, or (do_wp_page()) calls our ->pfn_mkwrite. That is a write of an
- *    old value, under the page table's lock only. So whoever *changes* a PTE here takes that lock
- *    (or see take_pte()), else a translation that was just cleared could come back. Filling an empty PTE needs no
- *    lock: nobody writes to an empty one but we.
- *  - NUMA balancing, KSM, clear_refs, MADV_*, mbind, mlock, the OOM reaper: skip VM_PFNMAP or VM_IO.
- *    userfaultfd: 6.12 takes any mapping, and is shut out in exo_view_enter() and the faults; the others refuse.
- *    mprotect, pkey_mprotect: refused by ->mprotect.
- *    DAMON: only ages pages on an LRU list.
+ *  - the fault path: on an empty PTE it calls our ->fault, which takes view->lock, and
+ *    ->map_pages does nothing. On a present one it compares the PTE with what it has read, and
+ *    then sets accessed and dirty bits in that value, or (do_wp_page()) calls our ->pfn_mkwrite.
+ *    That is a write of an old value, under the page table's lock only. So whoever *changes* a
+ *    PTE here takes that lock (or see take_pte()), else a translation that was just cleared could
+ *    come back. Filling an empty PTE needs no lock: nobody writes to an empty one but we.
+ *  - NUMA balancing, KSM, clear_refs, MADV_*, mbind, mlock, the OOM reaper: skip VM_PFNMAP or
+ *    VM_IO. userfaultfd: 6.12 takes any mapping, and is shut out in exo_view_enter() and the
+ *    faults; the others refuse. mprotect, pkey_mprotect: refused by ->mprotect. DAMON: only ages
+ *    pages on an LRU list.
  */
 #include <linux/mmu_notifier.h>
 #include <linux/sched/signal.h>
@@ -44,15 +46,15 @@
 /* Operations that fit on the stack. */
 #define STACK_OPS 64
 
-/* After so many operations or pages locks are given back for a moment, and signals are looked at. */
+/* After so many operations locks are given back for a moment, and signals are looked at. */
 #define BREATH 512
 
 /* Operations of one page -------------------------------------------------------------------- */
 
 /*
- * What follows is inlined, and gets what it needs of the view in locals: the compiler may not keep it
- * in registers by itself, with all those stores in between. False: nothing was done, and the general way
- * is to be taken. The environment's frames are locked.
+ * What follows is inlined, and gets what it needs of the view in locals: the compiler may not
+ * keep it in registers by itself, with all those stores in between. False: nothing was done, and
+ * the general way is to be taken. The environment's frames are locked.
  */
 
 static __always_inline bool bind_page(struct exo_view *view, struct exo_env *env, u32 pages,
@@ -90,6 +92,7 @@ static __always_inline bool drop_page(struct exo_view *view, struct exo_env *env
 				      struct exo_region **out_region, u64 *out_slot)
 {
 	struct exo_region *region;
+	struct exo_frame *frame;
 	u32 page = op->page;
 	u64 *slot, old;
 
@@ -101,8 +104,10 @@ static __always_inline bool drop_page(struct exo_view *view, struct exo_env *env
 		return false;
 	slot += page % PTRS_PER_PTE;
 	old = *slot;
-	if (unlikely(!old || !batch_unrecord_own(exo_frame_known(EXO_SLOT_FRAME(old)), env, number, page,
-					   seq)))
+	if (unlikely(!old))
+		return false;
+	frame = exo_frame_known(EXO_SLOT_FRAME(old));
+	if (unlikely(!batch_unrecord_own(frame, env, number, page, seq)))
 		return false;
 	WRITE_ONCE(*slot, 0);
 	*out_region = region;
@@ -111,10 +116,10 @@ static __always_inline bool drop_page(struct exo_view *view, struct exo_env *env
 }
 
 /*
- * Clear one PTE without its page table's lock. Only the fault path may be writing it, see above: it compares
- * and writes with the lock held. The exchange is a full barrier, so whoever takes the lock after it
- * finds the PTE empty and leaves it alone. And if the lock is free now, and the PTE empty, then nobody
- * who took the lock before has put the old one back, or will.
+ * Clear one PTE without its page table's lock. Only the fault path may be writing it, see above:
+ * it compares and writes with the lock held. The exchange is a full barrier, so whoever takes the
+ * lock after it finds the PTE empty and leaves it alone. And if the lock is free now, and the PTE
+ * empty, then nobody who took the lock before has put the old one back, or will.
  */
 static __always_inline pte_t take_pte(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
 				      spinlock_t *ptl)
@@ -122,6 +127,7 @@ static __always_inline pte_t take_pte(struct mm_struct *mm, unsigned long addr, 
 	pte_t pte = ptep_get_and_clear(mm, addr, ptep);
 
 	if (likely(!spin_is_locked(ptl))) {
+		/* Whoever gave the lock back has written before. */
 		smp_rmb();
 		if (likely(pte_none(READ_ONCE(*ptep))))
 			return pte;
@@ -181,8 +187,8 @@ static noinline u32 unbind_simple(struct batch *b, struct exo_mem_op *ops, u32 c
 }
 
 /*
- * A batch of one such operation. A zap both clears the PTE and flushes; the record goes before and says so, and
- * nobody looks at that without view->lock.
+ * A batch of one such operation. A zap both clears the PTE and flushes; the record goes before
+ * and says so, and nobody looks at that without view->lock.
  */
 static __always_inline bool run_single(struct exo_view *view, struct exo_env *env,
 				       enum exo_batch_kind kind, const struct exo_mem_op *op)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Faults on views (INV-FAULT-1): a bound slot is installed; else the software TLB is asked, then the
- * thread's upcall, then the monitor; else SIGBUS.
+ * Faults on views (INV-FAULT-1): a bound slot is installed; else the software TLB is asked, then
+ * the thread's upcall, then the monitor; else SIGBUS.
  *
- * A handler runs under the mmap lock or, from 6.4 on, under the VMA's own lock. Either keeps the VMA, its page tables and
- * with the file the environment. view->lock orders faults with batches and revocation.
+ * A handler runs under the mmap lock or, from 6.4 on, under the VMA's own lock. Either keeps the
+ * VMA, its page tables and with the file the environment. view->lock orders faults with batches
+ * and revocation.
  */
 #include <linux/userfaultfd_k.h>
 
@@ -26,7 +27,8 @@ static pte_t slot_pte(u64 slot, bool write)
  * Install a bound slot that allows the access. The PTE may be there already, if another thread was
  * faster, and then at most lacks the right to write, if a PROTECT was.
  */
-static vm_fault_t install(struct exo_view *view, struct vm_fault *vmf, u32 page, u64 slot, bool write)
+static vm_fault_t install(struct exo_view *view, struct vm_fault *vmf, u32 page, u64 slot,
+			  bool write)
 {
 	struct exo_region *region = exo_view_region(view, page);
 	unsigned long addr = exo_view_address(view, page);
@@ -51,7 +53,10 @@ static vm_fault_t install(struct exo_view *view, struct vm_fault *vmf, u32 page,
 	return VM_FAULT_NOPAGE;
 }
 
-/* Bind what the software TLB says, if it says enough and the environment may. Returns the slot or 0. */
+/*
+ * Bind what the software TLB says, if it says enough and the environment may. Returns the slot or
+ * 0.
+ */
 static u64 stlb_bind(struct exo_view *view, u32 page, bool write)
 {
 	u64 entry, slot;
@@ -122,8 +127,8 @@ vm_fault_t exo_view_fault(struct vm_fault *vmf)
  * exo_view_pfn_mkwrite() - vm_ops->pfn_mkwrite: a store to a page whose PTE is read only
  * @vmf: the fault
  *
- * Without this the core would make the PTE writable. It must never hear that it may: what is due, we
- * do ourselves.
+ * Without this the core would make the PTE writable. It must never hear that it may: what is due,
+ * we do ourselves.
  *
  * Context, return: as exo_view_fault().
  */
@@ -138,8 +143,8 @@ vm_fault_t exo_view_pfn_mkwrite(struct vm_fault *vmf)
  * @start: ignored
  * @end: ignored
  *
- * Its presence tells the core that ->fault is right under the VMA's own lock; without it every fault
- * is tried twice, the second time under the mmap lock.
+ * Its presence tells the core that ->fault is right under the VMA's own lock; without it every
+ * fault is tried twice, the second time under the mmap lock.
  *
  * Return: 0: go on with ->fault.
  */

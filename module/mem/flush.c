@@ -2,17 +2,19 @@
 /*
  * Flushing, and breaking bindings from outside.
  *
- * One flush a batch. No kernel exports a flush of a whole address space, but tlb_finish_mmu() does one
- * when it finds that somebody else also has PTEs changed and not flushed yet (mm_tlb_flush_nested()): this is what
- * inc_tlb_flush_pending() says, an inline function, and it is true. So a batch clears its PTEs, says so, and
- * zaps nothing: no page, or where that would not do, one behind the view that never has a page table. The
- * flush is of everything, with whatever this CPU needs for it (PCID, PTI, INVLPGB, lazy CPUs). Same in
- * tlb_finish_mmu() of 6.1, 6.12 and 7.2, and in what leads there; it does not depend on
- * tlb_single_page_flush_ceiling. That a kernel still does so is what the tests of stale reads say.
+ * One flush a batch. No kernel exports a flush of a whole address space, but tlb_finish_mmu()
+ * does one when it finds that somebody else also has PTEs changed and not flushed yet
+ * (mm_tlb_flush_nested()): this is what inc_tlb_flush_pending() says, an inline function, and it
+ * is true. So a batch clears its PTEs, says so, and zaps nothing: no page, or where that would
+ * not do, one behind the view that never has a page table. The flush is of everything, with
+ * whatever this CPU needs for it (PCID, PTI, INVLPGB, lazy CPUs). Same in tlb_finish_mmu() of
+ * 6.1, 6.12 and 7.2, and in what leads there; it does not depend on
+ * tlb_single_page_flush_ceiling. That a kernel still does so is what the tests of stale reads
+ * say.
  *
- * A secondary MMU (KVM, IOMMU) is told by mmu notifiers, which direct writes to PTEs don't send. A batch in an mm that
- * has notifiers zaps each run instead (bind.c). mmu_notifier_register() takes the mmap lock for
- * writing, so that can't change in the middle.
+ * A secondary MMU (KVM, IOMMU) is told by mmu notifiers, which direct writes to PTEs don't send.
+ * A batch in an mm that has notifiers zaps each run instead (bind.c). mmu_notifier_register()
+ * takes the mmap lock for writing, so that can't change in the middle.
  */
 #include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
@@ -248,9 +250,10 @@ static u32 run_length(struct exo_view *view, u32 page, const u32 *frames, u32 n)
 }
 
 /*
- * Break the binding of frames[0] at @where, and those of the frames after it that are bound
- * next to it. Slots first, so that no fault installs them again; then PTEs and TLBs; then records.
- * If a munmap has unlinked the VMA: it has flushed before that, see tlb_end_vma() and tlb_free_vmas().
+ * Break the binding of frames[0] at @where, and those of the frames after it that are bound next
+ * to it. Slots first, so that no fault installs them again; then PTEs and TLBs; then records. If
+ * a munmap has unlinked the VMA: it has flushed before that, see tlb_end_vma() and
+ * tlb_free_vmas().
  */
 static void break_run(const struct where *where, const u32 *frames, u32 n, exo_unmapped_fn fn,
 		      void *ctx)

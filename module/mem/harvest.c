@@ -2,9 +2,9 @@
 /*
  * HARVEST: read, and clear, accessed and dirty bits.
  *
- * A dirty bit that is cleared is flushed before the call returns (INV-VIEW-6): a CPU whose TLB still knows the
- * page as dirty would write without setting the bit again. A cleared accessed bit isn't: as elsewhere in
- * Linux it may be missed for as long as the TLB keeps the translation.
+ * A dirty bit that is cleared is flushed before the call returns (INV-VIEW-6): a CPU whose TLB
+ * still knows the page as dirty would write without setting the bit again. A cleared accessed bit
+ * isn't: as elsewhere in Linux it may be missed for as long as the TLB keeps the translation.
  */
 #include <linux/mmu_notifier.h>
 #include <linux/sched/signal.h>
@@ -59,8 +59,8 @@ static u16 harvest_pte(struct harvest *h, unsigned long addr, pte_t *ptep)
 }
 
 /*
- * Where a secondary MMU maps the page, too, it must ask again before it writes: zap. PTEs are made read only
- * and clean first, as in bind.c; what isn't to be cleared the slots keep.
+ * Where a secondary MMU maps the page, too, it must ask again before it writes: zap. PTEs are
+ * made read only and clean first, as in bind.c; what isn't to be cleared the slots keep.
  */
 static void harvest_zap(struct harvest *h, struct exo_region *region, u32 page, u64 *slots, u32 n,
 			u8 *bits)

@@ -2,13 +2,15 @@
 /*
  * 2 MiB frames that one entry maps.
  *
- * Slots and records are as for 512 pages. While region->huge is set all of them are bound to one 2 MiB
- * frame, with the same rights, and there is no page table. The entry is put in by the first fault:
- * 6.1 never calls ->huge_fault of a VM_PFNMAP mapping, and vmf_insert_pfn_pmd() wants a real fault. An
- * operation on a part of it takes the entry away, and the rest comes back page by page.
+ * Slots and records are as for 512 pages. While region->huge is set all of them are bound to one
+ * 2 MiB frame, with the same rights, and there is no page table. The entry is put in by the first
+ * fault: 6.1 never calls ->huge_fault of a VM_PFNMAP mapping, and vmf_insert_pfn_pmd() wants a
+ * real fault. An operation on a part of it takes the entry away, and the rest comes back page by
+ * page.
  *
- * gup-fast would pin a plain 2 MiB entry, whatever VM_PFNMAP says: 6.1 knows no special one, so it gets one
- * that looks like device memory, which gup-fast looks up in vain. Later kernels have pmd_special().
+ * gup-fast would pin a plain 2 MiB entry, whatever VM_PFNMAP says: 6.1 knows no special one, so
+ * it gets one that looks like device memory, which gup-fast looks up in vain. Later kernels have
+ * pmd_special().
  */
 #include <linux/sched.h>
 
@@ -46,8 +48,9 @@ static u16 pmd_op_flags(pmd_t pmd)
 }
 
 /*
- * Take the region's entry away, from TLBs and secondary MMUs too. It is made read only and clean first: what a CPU
- * still writes through its TLB goes to a frame that was dirty already. Returns its EXO_OP_* bits.
+ * Take the region's entry away, from TLBs and secondary MMUs too. It is made read only and clean
+ * first: what a CPU still writes through its TLB goes to a frame that was dirty already. Returns
+ * its EXO_OP_* bits.
  */
 static u16 zap_entry(struct exo_view *view, u32 page)
 {
@@ -102,8 +105,8 @@ bool exo_huge_present(struct exo_view *view, u32 page)
  * @count: length of the segment
  * @nr: frame for @page, as user space named it
  *
- * Return: true if it is a whole region and a whole 2 MiB frame, and there is no page table, not even one
- * that was forgotten in a failed mremap().
+ * Return: true if it is a whole region and a whole 2 MiB frame, and there is no page table, not
+ * even one that was forgotten in a failed mremap().
  */
 bool exo_huge_fits(struct exo_view *view, u32 page, u32 count, u32 nr)
 {
@@ -142,7 +145,9 @@ int exo_huge_bind(struct exo_view *view, u32 page, u32 nr, bool write)
 		if (ret)
 			goto err_unrecord;
 	}
-	/* Until the first record it could go, and single pages of the same owner come in its place. */
+	/*
+	 * Until the first record it could go, and single pages of the same owner come in its place.
+	 */
 	ret = -EACCES;
 	if (exo_frame(nr)->order != EXO_HUGE_ORDER)
 		goto err_unrecord;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Faults to a monitor thread: an event in the ring, and the faulting thread waits until EXO_MEM_WAKE names its
- * page, or the view is unmapped. Then it tries again.
+ * Faults to a monitor thread: an event in the ring, and the faulting thread waits until
+ * EXO_MEM_WAKE names its page, or the view is unmapped. Then it tries again.
  *
  * It waits without the lock of the fault, killably.
  */
@@ -49,7 +49,8 @@ static bool is_answered(struct exo_view *view, u32 page, u32 fault)
 
 	mutex_lock(&view->lock);
 	slot = exo_view_slot(view, page);
-	ret = !view->vma || (slot && *slot && (!(fault & EXO_FAULT_WRITE) || exo_slot_write(*slot)));
+	ret = !view->vma || (slot && *slot &&
+			     (!(fault & EXO_FAULT_WRITE) || exo_slot_write(*slot)));
 	mutex_unlock(&view->lock);
 	return ret;
 }

@@ -25,8 +25,8 @@ static void rebind_unrecord(struct batch *b, const struct exo_mem_op *op, u32 co
 }
 
 /*
- * The part that can fail: slots, page tables, and records of the new bindings. Nothing is visible yet; revocation
- * that finds a record waits for view->lock.
+ * The part that can fail: slots, page tables, and records of the new bindings. Nothing is visible
+ * yet; revocation that finds a record waits for view->lock.
  */
 static int rebind_record(struct batch *b, const struct exo_mem_op *op)
 {
@@ -126,7 +126,10 @@ static int protect_check(struct batch *b, const struct exo_mem_op *op)
 			return -ENOMEM;
 		if (!write || exo_slot_write(*slot))
 			continue;
-		/* Own frames need no lock: one that is leaving is unmapped once we let go of view->lock. */
+		/*
+		 * Own frames need no lock: one that is leaving is unmapped once we let go of
+		 * view->lock.
+		 */
 		frame = exo_frame_known(EXO_SLOT_FRAME(*slot));
 		if (READ_ONCE(frame->owner) == b->env)
 			continue;
@@ -169,18 +172,22 @@ static bool protect_ptes(struct batch *b, struct exo_region *region, u32 page, c
 	return less;
 }
 
-/* Put back PTEs that were zapped while their slots stayed bound, with the bits that the slots kept. */
+/*
+ * Put back PTEs that were zapped while their slots stayed bound, with the bits that the slots kept.
+ */
 static void reinstall(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n)
 {
 	struct mm_struct *mm = b->view->mm;
 	unsigned long addr = exo_view_address(b->view, page);
 	pte_t *ptep = region->table + exo_view_pte_index(b->view, page);
+	struct exo_frame *frame;
 	pte_t pte;
 	u16 kept;
 	u32 i;
 
 	for (i = 0; i < n; i++, ptep++, addr += PAGE_SIZE) {
-		pte = exo_view_pte(exo_frame_known(EXO_SLOT_FRAME(slots[i])), exo_slot_write(slots[i]));
+		frame = exo_frame_known(EXO_SLOT_FRAME(slots[i]));
+		pte = exo_view_pte(frame, exo_slot_write(slots[i]));
 		kept = exo_slot_kept(slots[i]);
 		if (kept & EXO_OP_ACCESSED)
 			pte = pte_mkyoung(pte);

@@ -22,9 +22,9 @@ static void batch_flush(struct batch *b)
 /* Taking translations away ------------------------------------------------------------------ */
 
 /*
- * Make PTEs read only and clean, and collect the bits that they had: what a CPU still writes through its
- * TLB before the flush goes to a page that was dirty already. They stay present, so that a zap of
- * them flushes.
+ * Make PTEs read only and clean, and collect the bits that they had: what a CPU still writes
+ * through its TLB before the flush goes to a page that was dirty already. They stay present, so
+ * that a zap of them flushes.
  */
 static void tame_ptes(struct batch *b, struct exo_region *region, u32 page, u64 *slots, u32 n,
 		      bool keep)
@@ -93,8 +93,8 @@ static void take_ptes(struct batch *b, struct exo_region *region, u32 page, cons
  * @slots: of the segment
  * @n: length
  *
- * A region has no page table that we know of when nothing was touched there, when one entry maps it, or
- * after a failed mremap(): then a zap is always right.
+ * A region has no page table that we know of when nothing was touched there, when one entry maps
+ * it, or after a failed mremap(): then a zap is always right.
  */
 void batch_take_away(struct batch *b, u32 page, u64 *slots, u32 n)
 {
@@ -170,8 +170,8 @@ static void drop_segment(struct batch *b, u32 page, u64 *slots, u32 n)
 }
 
 /*
- * A segment without surprises: PTEs, records and slots in one go. Returns for how many pages from the
- * first on it was done.
+ * A segment without surprises: PTEs, records and slots in one go. Returns for how many pages from
+ * the first on it was done.
  */
 static noinline u32 unbind_own(struct batch *b, u32 page, u64 *slots, u32 n)
 {

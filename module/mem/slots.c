@@ -3,9 +3,9 @@
  * Slots, the page tables behind them, and the records of bindings at the frames.
  *
  * A frame's first binding is in the frame itself. That place also says which TLB may still have a
- * translation of the frame (@bview, @stale), so while it says so about another view, it is not free for a
- * binding here: that one becomes a further binding (struct exo_binding). A further binding has no
- * place for @stale: it is taken away only after a flush.
+ * translation of the frame (@bview, @stale), so while it says so about another view, it is not
+ * free for a binding here: that one becomes a further binding (struct exo_binding). A further
+ * binding has no place for @stale: it is taken away only after a flush.
  */
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -216,8 +216,8 @@ out:
  * @nr: frame, as user space named it
  * @write: is it bound for writing?
  *
- * The rights are checked at the same moment (INV-VIEW-3). From here on revocation finds the binding, and
- * waits for the view's lock.
+ * The rights are checked at the same moment (INV-VIEW-3). From here on revocation finds the
+ * binding, and waits for the view's lock.
  *
  * Context: sleeps.
  * Return: 0; -EINVAL: no frame number; -EACCES; -ESTALE; -EOVERFLOW: bound too often; -ENOMEM.

@@ -2,9 +2,9 @@
 /*
  * Upcalls: a fault enters a handler in the faulting thread, without a signal.
  *
- * What the handler can't find out by itself (ip, sp, flags, the address) is written to a save page that the
- * application has mapped; all other registers stay as they were. The handler leaves by a jump, or with
- * EXO_MEM_RESUME.
+ * What the handler can't find out by itself (ip, sp, flags, the address) is written to a save
+ * page that the application has mapped; all other registers stay as they were. The handler leaves
+ * by a jump, or with EXO_MEM_RESUME.
  *
  * It is not delivered where it would break something (INV-FAULT-3): to system calls, 32-bit code,
  * inside an rseq critical section (whose abort looks at ip), in a single step, in a uprobe's slot.
@@ -38,8 +38,8 @@
 #define FLAGS_CLEAR (X86_EFLAGS_DF | X86_EFLAGS_TF | X86_EFLAGS_AC | X86_EFLAGS_NT | X86_EFLAGS_RF)
 
 /* Flags that user space may set. */
-#define FLAGS_USER (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | \
-		    X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_AC | X86_EFLAGS_ID)
+#define FLAGS_USER (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | \
+		    X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_AC | X86_EFLAGS_ID)
 
 /**
  * struct upcall - a thread's registration
@@ -269,7 +269,8 @@ static bool upcall_ok(const struct exo_mem_upcall *arg)
  * @arg: struct exo_mem_upcall
  *
  * Context: sleeps; the thread itself.
- * Return: 0; -EINVAL; -EBUSY: another live thread has the slot; -ENOENT: nothing to remove; -ENOMEM.
+ * Return: 0; -EINVAL; -EBUSY: another live thread has the slot; -ENOENT: nothing to remove;
+ * -ENOMEM.
  */
 int exo_mem_upcall_op(struct exo_env *env, void *arg)
 {
@@ -395,8 +396,8 @@ static bool enter_handler(struct exo_view *view, struct exo_upcalls *ups, struct
  * @fault: EXO_FAULT_*
  *
  * Context: fault handler, view unlocked.
- * Return: VM_FAULT_NOPAGE: the thread goes on in its handler; VM_FAULT_RETRY: the lock was given back, try
- * again; 0: no upcall here.
+ * Return: VM_FAULT_NOPAGE: the thread goes on in its handler; VM_FAULT_RETRY: the lock was given
+ * back, try again; 0: no upcall here.
  */
 vm_fault_t exo_upcall_deliver(struct exo_view *view, struct vm_fault *vmf, u32 page, u32 fault)
 {

@@ -2,13 +2,14 @@
 /*
  * Views: making and destroying them, their mappings, how an operation gets hold of one.
  *
- * A view is in exo_view_index (by number, for revocation) and in env->mem->views (for its owner). It leaves both
- * when it dies, and that needs it unmapped; so a view that is mapped is alive, and so is its environment (the VMA
- * holds the file).
+ * A view is in exo_view_index (by number, for revocation) and in env->mem->views (for its owner).
+ * It leaves both when it dies, and that needs it unmapped; so a view that is mapped is alive, and
+ * so is its environment (the VMA holds the file).
  *
- * The VMA is VM_IO as well as VM_PFNMAP: MADV_DOFORK would otherwise undo VM_DONTCOPY. It is VM_WRITE, and each PTE
- * has its own rights; pfn_mkwrite keeps the core from raising them. 6.12's userfaultfd write-protects any mapping,
- * with markers in place of PTEs: while it is registered for a view no operation and no fault is served.
+ * The VMA is VM_IO as well as VM_PFNMAP: MADV_DOFORK would otherwise undo VM_DONTCOPY. It is
+ * VM_WRITE, and each PTE has its own rights; pfn_mkwrite keeps the core from raising them. 6.12's
+ * userfaultfd write-protects any mapping, with markers in place of PTEs: while it is registered
+ * for a view no operation and no fault is served.
  */
 #include <linux/err.h>
 #include <linux/idr.h>
@@ -28,11 +29,10 @@ static DEFINE_XARRAY(exo_view_index);
 static DEFINE_IDA(exo_view_numbers);
 
 /*
- * New views start to count here: above whatever a view with the same number has left in frames. Under
- * the index's lock.
+ * New views start to count here: above whatever a view with the same number has left in frames.
+ * Under the index's lock.
  */
 static u64 seq_base;
-
 
 static void view_free(struct kref *ref)
 {
@@ -104,9 +104,10 @@ static struct exo_view *view_at(struct exo_env *env, u32 number, unsigned long s
 }
 
 /*
- * The same without a look at the tree of VMAs. view->vma is what ->mmap set and ->close will clear. In
- * between, a munmap that has detached the VMA holds the mmap lock, if only for reading, until after ->close. So if
- * nobody else holds it, the VMA is attached; and then it holds the view.
+ * The same without a look at the tree of VMAs. view->vma is what ->mmap set and ->close will
+ * clear. In between, a munmap that has detached the VMA holds the mmap lock, if only for reading,
+ * until after ->close. So if nobody else holds it, the VMA is attached; and then it holds the
+ * view.
  */
 static struct exo_view *view_hinted(struct exo_env *env, u32 number)
 {
@@ -144,8 +145,9 @@ static noinline int view_search(struct exo_env *env, u32 number, struct exo_view
  * @number: from user space
  * @out_view: the view, until exo_view_leave()
  *
- * Each time it is made sure that the VMA is attached: a munmap that has begun has detached it, but calls
- * ->close only at its end. While the mmap lock is held nothing can detach it, and it holds the view.
+ * Each time it is made sure that the VMA is attached: a munmap that has begun has detached it,
+ * but calls ->close only at its end. While the mmap lock is held nothing can detach it, and it
+ * holds the view.
  *
  * Context: sleeps. Locks the mmap lock for reading and the view.
  * Return: 0; -ENOENT; -EACCES: not mapped in this process; -EINTR.
@@ -211,7 +213,8 @@ static struct exo_view *view_alloc(const struct exo_mem_view_create *arg)
 	if (!view->chunks || !view->regions)
 		goto err_free;
 	if (arg->stlb) {
-		view->stlb = __vmalloc(arg->stlb * sizeof(u64), GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+		view->stlb = __vmalloc(arg->stlb * sizeof(u64),
+				       GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 		if (!view->stlb)
 			goto err_free;
 	}
@@ -384,8 +387,9 @@ static void view_vma_open(struct vm_area_struct *vma)
 }
 
 /*
- * The end of munmap(), or of the process. The translations that were there are flushed by now, but
- * not those that a lazy view's unbind has left behind. At the end of a process everything was flushed.
+ * The end of munmap(), or of the process. The translations that were there are flushed by now,
+ * but not those that a lazy view's unbind has left behind. At the end of a process everything was
+ * flushed.
  */
 static void view_vma_close(struct vm_area_struct *vma)
 {

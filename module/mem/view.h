@@ -2,14 +2,15 @@
 /*
  * Views: page tables that the application writes.
  *
- * Per page a view has a *slot*, the truth about what is bound there; PTEs are a cache of the slots
- * (a fault on a bound slot without a PTE installs it again). Slots live in one page per 512 view pages
- * ("chunk"), allocated when the first of them is used and mapped read only into the owner at
- * EXO_MMAP_VIEW_TABLE. Page tables are learned, one per 2 MiB of address space ("region").
+ * Per page a view has a *slot*, the truth about what is bound there; PTEs are a cache of the
+ * slots (a fault on a bound slot without a PTE installs it again). Slots live in one page per 512
+ * view pages ("chunk"), allocated when the first of them is used and mapped read only into the
+ * owner at EXO_MMAP_VIEW_TABLE. Page tables are learned, one per 2 MiB of address space
+ * ("region").
  *
- * A frame whose translation may still sit in a TLB of this view remembers view->seq (exo_frame.stale). It
- * may not change hands before view->flushed reaches that: exo_views_unmap_frames() sees to it, or, in the middle of a
- * munmap, quarantine does.
+ * A frame whose translation may still sit in a TLB of this view remembers view->seq
+ * (exo_frame.stale). It may not change hands before view->flushed reaches that:
+ * exo_views_unmap_frames() sees to it, or, in the middle of a munmap, quarantine does.
  *
  * A binding's record at its frame (exo_frame.bview, .bpage, .more) is taken away only when the
  * translation is flushed, or when exo_frame.stale says that it is not. So whoever finds neither a
@@ -33,11 +34,12 @@
 
 /**
  * struct exo_region - 2 MiB of address space that a view covers, wholly or in part
- * @slots: the chunk of its pages, as soon as @table is there too; else, and in a view with a skew, NULL
+ * @slots: the chunk of its pages, as soon as @table is there too; else, and in a view with a
+ *	skew, NULL
  * @table: its page table, once it was learned (INV-VIEW-8)
  * @ptl: the page table's lock
- * @huge: a whole 2 MiB frame is bound here, with the same rights everywhere, and there is no page table:
- *	  one entry maps it, as soon as it is touched
+ * @huge: a whole 2 MiB frame is bound here, with the same rights everywhere, and there is no page
+ *	table: one entry maps it, as soon as it is touched
  */
 struct exo_region {
 	u64 *slots;
@@ -48,7 +50,8 @@ struct exo_region {
 
 /**
  * struct exo_view - a view
- * @ref: the index holds one; mappings of its tables, running operations and waiting faults hold others
+ * @ref: the index holds one; mappings of its tables, running operations and waiting faults hold
+ *	others
  * @number: never 0; in exo_view_index and in env->mem->views
  * @env: its environment; only compared after the view's death
  * @pages: length
@@ -66,7 +69,8 @@ struct exo_region {
  * @nr_regions: how many; a power of two
  * @region_mask: one less
  * @seq: number of the last batch that took translations away
- * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by revocation
+ * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by
+ *	revocation
  * @wait: faults that wait for a monitor
  * @waiters: the former, under @wait's own lock
  */
@@ -118,8 +122,8 @@ static inline struct exo_region *exo_view_region(struct exo_view *view, u32 page
 }
 
 /*
- * The region of a page of a view without a skew, if @page was compared with view->pages: the processor
- * can't speculate beyond the regions.
+ * The region of a page of a view without a skew, if @page was compared with view->pages: the
+ * processor can't speculate beyond the regions.
  */
 static inline struct exo_region *exo_view_region_nospec(struct exo_view *view, u32 page)
 {
@@ -164,19 +168,26 @@ static inline pte_t exo_view_pte(const struct exo_frame *frame, bool write)
 			       (u64)page_to_pfn(frame->page) << PAGE_SHIFT);
 }
 
-/* Called for each binding that is broken: see exo_views_unmap_frames(). No lock is held but view->lock. */
+/*
+ * Called for each binding that is broken: see exo_views_unmap_frames(). No lock is held but
+ * view->lock.
+ */
 typedef void (*exo_unmapped_fn)(u32 frame, u32 view, u64 address, void *ctx);
 
 /*
- * Break every binding of these frames (but, if @keep is given, those in @keep's own views), in every address
- * space, secondary MMUs included, and return when no TLB holds a translation of them, not even a stale one from
- * an unbind before, but for those of which exo_frame_is_stale() says otherwise. The caller has seen to it that no new binding can be made (phase LEAVING, or a new
- * generation and only foreign bindings matter). Holds no lock. Sleeps. Can't fail.
- * Of a 2 MiB frame each of the 512 is named, in order.
+ * Break every binding of these frames (but, if @keep is given, those in @keep's own views), in
+ * every address space, secondary MMUs included, and return when no TLB holds a translation of
+ * them, not even a stale one from an unbind before, but for those of which exo_frame_is_stale()
+ * says otherwise. The caller has seen to it that no new binding can be made (phase LEAVING, or a
+ * new generation and only foreign bindings matter). Holds no lock. Sleeps. Can't fail. Of a 2 MiB
+ * frame each of the 512 is named, in order.
  */
-void exo_views_unmap_frames(const u32 *frames, u32 n, struct exo_env *keep, exo_unmapped_fn fn, void *ctx);
+void exo_views_unmap_frames(const u32 *frames, u32 n, struct exo_env *keep, exo_unmapped_fn fn,
+			    void *ctx);
 
-/* The same for the bindings in the views of one environment, which drops frames that it imported. */
+/*
+ * The same for the bindings in the views of one environment, which drops frames that it imported.
+ */
 void exo_views_unmap_own(const struct exo_env *env, const u32 *frames, u32 n);
 
 /* The noun's other half. */
@@ -184,7 +195,8 @@ int exo_views_init(void);
 void exo_views_exit(void);
 int exo_views_env_init(struct exo_env *env);
 void exo_views_env_exit(struct exo_env *env);	/* before exo_frames_env_exit() */
-int exo_view_mmap(struct exo_env *env, struct vm_area_struct *vma);	/* VIEW, VIEW_TABLE, STLB, SAVE */
+/* VIEW, VIEW_TABLE, STLB, SAVE. */
+int exo_view_mmap(struct exo_env *env, struct vm_area_struct *vma);
 u64 exo_views_features(void);
 /* For exo_mem_fill_status(). */
 void exo_views_fill_status(struct exo_env *env, struct exo_env_status *st);
