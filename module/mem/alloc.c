@@ -41,7 +41,7 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 	default:
 		/* EXO_ALLOC_THESE; frames[] has been read from the caller. */
 		for (i = 0; i < n; i++) {
-			/* The block may have gone and come back as another kind since it was charged. */
+			/* Since it was charged, the block may have come back as another kind. */
 			*err = -EAGAIN;
 			if (exo_frame_span(exo_frame(frames[i])) != req->span)
 				break;

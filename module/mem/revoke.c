@@ -190,12 +190,18 @@ static void withdraw(struct exo_mem_env *mem, u32 n, u32 why)
  * exo_revoke_env_exit() - an environment dies: nothing is wanted of it any more
  * @mem: environment, in no list any more
  *
- * What the pool owes stays: all the frames are coming.
+ * What the pool owes stays as far as frames are coming.
  *
  * Context: any but interrupts; takes revoke_lock.
  */
 void exo_revoke_env_exit(struct exo_mem_env *mem)
 {
+	const struct exo_ask *first = &mem->asks.ask[0];
+	u32 held = READ_ONCE(mem->nr_held);
+
+	/* Nobody else changes the requests: leave_lock is held. */
+	while (mem->asks.total > held)
+		withdraw(mem, min(first->frames, mem->asks.total - held), first->why);
 	exo_revoke_given(mem, UINT_MAX);
 }
 

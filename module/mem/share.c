@@ -124,7 +124,7 @@ static int renew(struct exo_mem_env *mem, struct exo_frame *frame, u64 generatio
 	return ret;
 }
 
-/* A lazy view that is just unmapped keeps its old translations until the end. Wait a moment for that. */
+/* A lazy view that is being unmapped keeps its old translations until the end: wait a moment. */
 static int wait_for_flush(struct exo_mem_env *mem, const struct exo_frame *frame)
 {
 	u32 i, looks, span = exo_frame_span(frame);
