@@ -53,6 +53,12 @@ unsigned int test_rounds(unsigned int n, unsigned int d)
 	return test_slow() > 1 ? n / d : n;
 }
 
+bool test_late(uint64_t start_ns, unsigned int ms)
+{
+	return !getenv("EXO_TEST_ROUNDS") &&
+	       test_now_ns() - start_ns > ms * 1000000ULL * (test_slow() > 1 ? 2 : 1);
+}
+
 uint64_t test_now_ns(void)
 {
 	struct timespec ts;

@@ -42,7 +42,7 @@ void test_add(struct test *test);
 		test_add(&test); \
 	} \
 	static void _name(void)
-#define TEST(_name) TEST_LONG(_name, 30)
+#define TEST(_name) TEST_LONG(_name, 60)
 
 /* What a program needs before its first test; a weak default asks for 2048 frames. */
 extern uint32_t test_pool_frames;	/* free 4 KiB frames */
@@ -53,6 +53,8 @@ extern bool test_no_module;	/* the program loads the module by itself */
 unsigned int test_slow(void);
 /* n rounds on the stock kernel, n / d on a slow one; EXO_TEST_ROUNDS replaces both. */
 unsigned int test_rounds(unsigned int n, unsigned int d);
+/* Are ms over (twice as many on a slow kernel)? Never where EXO_TEST_ROUNDS says how many rounds. */
+bool test_late(uint64_t start_ns, unsigned int ms);
 uint64_t test_now_ns(void);
 void test_sleep_ms(unsigned int ms);
 uint64_t test_random(uint64_t *state);

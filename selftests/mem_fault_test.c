@@ -279,6 +279,7 @@ static void *scribbler(void *arg)
 TEST(stlb__changes_under_it)
 {
 	int fd = t_open(), other = t_open();
+	uint64_t start = test_now_ns();
 	uint32_t mine = t_frame(fd), theirs = t_frame(other), i, hits = 0;
 	volatile uint64_t *stlb;
 	pthread_t thread;
@@ -290,7 +291,7 @@ TEST(stlb__changes_under_it)
 	stlb = stlb_of(&v, 512);
 	scribble_stop = false;
 	ASSERT_EQ(pthread_create(&thread, NULL, scribbler, (void *)stlb), 0);
-	for (i = 0; i < test_rounds(5000, 8); i++) {
+	for (i = 0; i < test_rounds(5000, 8) && !(hits && test_late(start, 5000)); i++) {
 		uint64_t value = 0;
 		uint32_t page = i % 512;
 

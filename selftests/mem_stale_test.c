@@ -25,6 +25,7 @@ uint32_t test_pool_huge = 4;
 #define POISON 0xdeadULL
 
 static int fd;
+static unsigned int budget_ms = 4000;	/* of a path */
 static struct view view;
 static uint32_t nr_pages, pages[MAX];
 static uint32_t frames[2][MAX];
@@ -103,13 +104,16 @@ static void *reader(void *arg)
  */
 static uint64_t run(unsigned int rounds, void (*change)(unsigned int set), const char *what)
 {
-	uint64_t round;
+	uint64_t round, start = test_now_ns();
 	pthread_t thread;
 
 	pin_to(0);
 	memset(&shared, 0, sizeof(shared));
 	ASSERT_EQ(pthread_create(&thread, NULL, reader, NULL), 0);
 	for (round = 1; round <= rounds; round++) {
+		/* A busy machine does fewer. */
+		if (round > 50 && test_late(start, budget_ms))
+			rounds = (unsigned int)round;
 		change(round & 1);
 		__atomic_store_n(&shared.go, round, __ATOMIC_RELEASE);
 		wait_for(&shared.ack, round);
@@ -262,6 +266,7 @@ TEST_LONG(place__unaligned, 600)
 	static const size_t at[] = { 1, 33, 255, 256, 257, 480, 511 };
 	unsigned int i, rounds = test_rounds(ROUNDS, 10) / 7 + 1;
 
+	budget_ms = 700;
 	for (i = 0; i < 7; i++) {
 		setup(40, 11, 61, 0, at[i] * PAGE);
 		ASSERT_EQ(run(rounds, unbind_bind, "view that starts in a table"), 0);
@@ -276,6 +281,7 @@ TEST_LONG(place__odd_lengths, 600)
 	static const uint32_t lens[] = { 1, 2, 33, 34, 100, 511, 512, 513, 700 };
 	unsigned int i, k, rounds = test_rounds(ROUNDS, 10) / 9 + 1;
 
+	budget_ms = 500;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP("needs two CPUs");
 	for (i = 0; i < 9; i++) {
@@ -372,7 +378,7 @@ TEST_LONG(huge__partial, 600)
 TEST_LONG(protect__no_more_stores, 600)
 {
 	unsigned int rounds = test_rounds(ROUNDS, 10) / 4 + 1, i;
-	uint64_t round = 0, before;
+	uint64_t round = 0, before, start = test_now_ns();
 	pthread_t thread;
 
 	setup(8, 100, 7, 0, 0);
@@ -380,7 +386,7 @@ TEST_LONG(protect__no_more_stores, 600)
 	memset(&shared, 0, sizeof(shared));
 	/* Every page shows set 0 all the time: even rounds read it, odd ones try to store. */
 	ASSERT_EQ(pthread_create(&thread, NULL, reader, NULL), 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && (i < 50 || !test_late(start, budget_ms)); i++) {
 		batch(EXO_MEM_PROTECT, 0, RW);
 		for (before = 0; before < nr_pages; before++)
 			*(t_page(&view, pages[before]) + 1) = 0;
@@ -399,7 +405,7 @@ TEST_LONG(protect__no_more_stores, 600)
 	shared.stop = true;
 	__atomic_store_n(&shared.go, ~0ULL, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	test_note("protect: %u rounds, %llu stores, %llu got through", rounds,
+	test_note("protect: %u rounds, %llu stores, %llu got through", i,
 		  (unsigned long long)shared.checked / 2, (unsigned long long)shared.stale);
 }
 
@@ -558,7 +564,7 @@ static void *writer(void *arg)
 TEST_LONG(dirty__no_store_is_lost, 600)
 {
 	unsigned int rounds = test_rounds(ROUNDS * 2, 10), i;
-	uint64_t after = 0, before, lost = 0, counted = 0;
+	uint64_t after = 0, before, lost = 0, counted = 0, start = test_now_ns();
 	uint32_t dirty;
 	pthread_t thread;
 	uint8_t bits;
@@ -568,7 +574,7 @@ TEST_LONG(dirty__no_store_is_lost, 600)
 	pin_to(0);
 	writer_stop = false;
 	ASSERT_EQ(pthread_create(&thread, NULL, writer, NULL), 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && !(have && test_late(start, budget_ms)); i++) {
 		before = *t_page(&view, pages[0]);
 		ASSERT_EQ(t_harvest(&view, pages[0], 1, EXO_HARVEST_CLEAR_DIRTY, &bits, NULL, &dirty), 0);
 		if (have && before != after) {
@@ -581,7 +587,7 @@ TEST_LONG(dirty__no_store_is_lost, 600)
 	}
 	writer_stop = true;
 	pthread_join(thread, NULL);
-	test_note("dirty: %u rounds, %llu with stores, %llu lost", rounds, (unsigned long long)counted,
+	test_note("dirty: %u rounds, %llu with stores, %llu lost", i, (unsigned long long)counted,
 		  (unsigned long long)lost);
 	ASSERT_GT(counted, 0);
 	ASSERT_EQ(lost, 0);
@@ -591,7 +597,7 @@ TEST_LONG(dirty__no_store_is_lost, 600)
 TEST_LONG(dirty__huge, 600)
 {
 	unsigned int rounds = test_rounds(ROUNDS, 10), i;
-	uint64_t after = 0, before, lost = 0, counted = 0;
+	uint64_t after = 0, before, lost = 0, counted = 0, start = test_now_ns();
 	static uint8_t bits[512];
 	pthread_t thread;
 	bool have = false;
@@ -600,7 +606,7 @@ TEST_LONG(dirty__huge, 600)
 	pin_to(0);
 	writer_stop = false;
 	ASSERT_EQ(pthread_create(&thread, NULL, writer, NULL), 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && !(have && test_late(start, budget_ms)); i++) {
 		before = *t_page(&view, pages[0]);
 		ASSERT_EQ(t_harvest(&view, 512, 512, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, NULL), 0);
 		if (have && before != after) {
@@ -613,7 +619,7 @@ TEST_LONG(dirty__huge, 600)
 	}
 	writer_stop = true;
 	pthread_join(thread, NULL);
-	test_note("dirty, 2 MiB: %u rounds, %llu with stores, %llu lost", rounds,
+	test_note("dirty, 2 MiB: %u rounds, %llu with stores, %llu lost", i,
 		  (unsigned long long)counted, (unsigned long long)lost);
 	ASSERT_GT(counted, 0);
 	ASSERT_EQ(lost, 0);
@@ -638,7 +644,7 @@ static void *stubborn_writer(void *arg)
 TEST_LONG(dirty__reported_by_unbind, 600)
 {
 	unsigned int rounds = test_rounds(ROUNDS, 10), i;
-	uint64_t last, now, lost = 0, counted = 0;
+	uint64_t last, now, lost = 0, counted = 0, start = test_now_ns();
 	volatile uint64_t *window;
 	pthread_t thread;
 
@@ -650,7 +656,7 @@ TEST_LONG(dirty__reported_by_unbind, 600)
 	ASSERT_EQ(t_unbind(&view, pages[0], 1), 0);
 	last = *window;
 	ASSERT_EQ(pthread_create(&thread, NULL, stubborn_writer, NULL), 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && (i < 50 || !test_late(start, budget_ms)); i++) {
 		struct exo_mem_op op = { pages[0], 1, frames[0][0], RW, 0 };
 		unsigned int spin;
 
@@ -669,7 +675,7 @@ TEST_LONG(dirty__reported_by_unbind, 600)
 	}
 	writer_stop = true;
 	pthread_join(thread, NULL);
-	test_note("unbind: %u rounds, %llu with stores, %llu not reported", rounds,
+	test_note("unbind: %u rounds, %llu with stores, %llu not reported", i,
 		  (unsigned long long)counted, (unsigned long long)lost);
 	ASSERT_GT(counted, 0);
 	ASSERT_EQ(lost, 0);
