@@ -116,7 +116,8 @@ static int map_places(struct exo_window *window, const uint32_t *frames, int pro
  * @prot: PROT_READ, with or without PROT_WRITE
  * @out_window: the window, until exo_window_unmap()
  *
- * Each run of consecutive numbers is a mapping of its own, of which Linux allows a process 65,530.
+ * Each run of consecutive numbers is a mapping of its own, of which Linux allows a process 65,530,
+ * and exo a user 16,384 (-EOVERFLOW).
  *
  * Return: 0; -EACCES: a frame may not be mapped here; -EINVAL; -ENOMEM. Thread-safe.
  */

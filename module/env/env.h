@@ -37,6 +37,7 @@ struct exo_mem_env;
  * @frames: frames charged: held and quarantined
  * @envs: environments
  * @views: views
+ * @windows: mappings of windows, in all processes
  * @max_frames: limit, see struct exo_quota; READ_ONCE()
  * @min_frames: minimum that should be guaranteed; @reserved is what is
  * @deadline_ms: time between request and force; READ_ONCE()
@@ -62,6 +63,7 @@ struct exo_user {
 	atomic_t held;
 	atomic_t wanted;
 	atomic_t views;
+	atomic_t windows;
 	u32 max_frames;
 	u32 min_frames;
 	u32 deadline_ms;

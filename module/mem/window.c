@@ -17,6 +17,9 @@
 /* Neighbours that are mapped with a frame that is touched: aligned runs of so many. */
 #define AROUND (16 * PAGE_SIZE)
 
+/* Most windows of a uid. */
+#define WINDOWS_MAX 16384
+
 DECLARE_RWSEM(exo_map_sem);
 
 /**
@@ -127,8 +130,28 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+static struct exo_user *window_user(const struct vm_area_struct *vma)
+{
+	const struct exo_env *env = vma->vm_file->private_data;
+
+	return env->user;
+}
+
+/* Of a child, or for the time of a failing mremap(). */
+static void window_open(struct vm_area_struct *vma)
+{
+	atomic_inc(&window_user(vma)->windows);
+}
+
+static void window_close(struct vm_area_struct *vma)
+{
+	atomic_dec(&window_user(vma)->windows);
+}
+
 static const struct vm_operations_struct window_vm_ops = {
 	EXO_VMA_OPS,
+	.open = window_open,
+	.close = window_close,
 	.fault = window_fault,
 };
 
@@ -139,7 +162,10 @@ static const struct vm_operations_struct window_vm_ops = {
  *
  * Which of these frames the environment may have is asked when they are touched.
  *
- * Return: 0 or -EINVAL.
+ * How many there are is limited: whoever takes a frame away goes through all windows over its
+ * number, whosever they are.
+ *
+ * Return: 0; -EINVAL; -EOVERFLOW: the uid has WINDOWS_MAX.
  */
 int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
 {
@@ -151,6 +177,10 @@ int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
 	ret = exo_vma_init(vma, 0, vma->vm_flags & VM_WRITE);
 	if (ret)
 		return ret;
+	if (atomic_inc_return(&env->user->windows) > WINDOWS_MAX) {
+		atomic_dec(&env->user->windows);
+		return -EOVERFLOW;
+	}
 	vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_ops = &window_vm_ops;
 	return 0;
