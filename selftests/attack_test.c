@@ -387,8 +387,8 @@ TEST(upcall__rseq_area_is_gone)
 /* ---- a munmap that never ends --------------------------------------------------------------- */
 
 /*
- * A file server that answers everything but writes: a mapping of its file that was written to is not
- * closed before it has answered, and nor is what comes after it in the same munmap().
+ * A file server that answers everything but writes: a mapping of its file that was written to is
+ * not closed before it has answered, and nor is what comes after it in the same munmap().
  */
 static int fuse_open(const char *dir)
 {
