@@ -216,7 +216,7 @@ int exo_mem_wake_op(struct exo_env *env, void *arg);
 
 /* Below: what the files of this half share with each other ------------------------------------ */
 
-/* view.c */
+/* view.c, view_map.c */
 extern const struct vm_operations_struct exo_view_vm_ops;
 struct exo_view *exo_view_get(struct exo_env *env, u32 number);
 struct exo_view *exo_view_peek(u32 number);
