@@ -9,6 +9,7 @@
  */
 #include <linux/mm.h>
 #include <linux/rwsem.h>
+#include <linux/sched/signal.h>
 
 #include "dev.h"
 #include "mem/pool.h"
@@ -106,6 +107,16 @@ int exo_map_prepare(struct vm_fault *vmf)
 				   NULL);
 }
 
+/*
+ * Not everything that the core calls -ENOMEM is one: 7.x frees an empty page table in
+ * MADV_DONTNEED, and an insertion finds it gone. So try the access again, as one would after
+ * VM_FAULT_OOM, but without its message; a task that dies must not go round for ever.
+ */
+static vm_fault_t no_table(void)
+{
+	return fatal_signal_pending(current) ? VM_FAULT_OOM : VM_FAULT_NOPAGE;
+}
+
 static vm_fault_t window_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -114,7 +125,7 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 	int ret = -EACCES;
 
 	if (exo_map_prepare(vmf))
-		return VM_FAULT_OOM;
+		return no_table();
 
 	down_read(&exo_map_sem);
 	page = window_page(env, window_frame(vma, vmf->address), vma->vm_flags & VM_WRITE);
@@ -127,7 +138,7 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 	/* EBUSY: another thread was faster. */
 	if (!ret || ret == -EBUSY)
 		return VM_FAULT_NOPAGE;
-	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	return ret == -ENOMEM ? no_table() : VM_FAULT_SIGBUS;
 }
 
 static struct exo_user *window_user(const struct vm_area_struct *vma)
