@@ -291,6 +291,7 @@ struct exo_quota {
 #define EXO_QUOTA_SET _IO(EXO_TYPE, EXO_NR_QUOTA_SET)
 
 #include <exo/cap.h>
+#include <exo/graft.h>
 #include <exo/mem.h>
 
 #endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The graft engine: decode -> check -> lower, and the interpreter. Every file here is compiled into
+ * the module, libexo, the unit tests, the fuzzers and the proofs.
+ *
+ * A graft's memory is one window of virtual addresses in which its regions lie behind each other
+ * (struct exo_graft_layout); proved code works on real addresses instead, and never notices.
+ */
+#ifndef EXO_CORE_GRAFT_H
+#define EXO_CORE_GRAFT_H
+
+#include "core/types.h"
+
+#include <exo/graft.h>
+
+#define EXO_GRAFT_MAX_INSNS 4096U	/* slots, before and after lowering */
+#define EXO_GRAFT_MAX_STACK 448U	/* the rest of BPF's 512 bytes is the lowered code's */
+#define EXO_GRAFT_MAX_CONST 65536U	/* bytes of constants */
+#define EXO_GRAFT_MAX_STATE 64U		/* pages of state */
+#define EXO_GRAFT_MAX_ARGS 4U		/* of a helper; the fifth register carries the run */
+#define EXO_GRAFT_MAX_HELPERS 32U
+#define EXO_GRAFT_MAX_FIELDS 16U
+#define EXO_GRAFT_BASE 0x10000ULL	/* lowest virtual address */
+
+/* One BPF instruction slot, as RFC 9669 and the kernel lay it out. */
+struct exo_insn {
+	u8 code;
+	u8 dst : 4;
+	u8 src : 4;
+	s16 off;
+	s32 imm;
+};
+
+enum exo_region_id {
+	EXO_REGION_CONST,
+	EXO_REGION_CTX,
+	EXO_REGION_STACK,
+	EXO_REGION_STATE,
+	EXO_REGION_DATA,
+	EXO_REGIONS,
+};
+
+enum exo_field_type {
+	EXO_FIELD_SCALAR,
+	EXO_FIELD_DATA,		/* pointer to the first byte of the data region */
+	EXO_FIELD_DATA_END,	/* pointer behind its last byte */
+};
+
+/**
+ * struct exo_hook_field - a field of a hook's context
+ * @off: in bytes
+ * @size: 4 or 8; an access must be of a whole field if it is a pointer, and inside one otherwise
+ * @type: enum exo_field_type
+ * @max: a scalar is at most this, speculatively too (~0: anything)
+ */
+struct exo_hook_field {
+	u16 off;
+	u16 size;
+	u32 type;
+	u64 max;
+};
+
+enum exo_arg_type {
+	EXO_ARG_NONE,
+	EXO_ARG_SCALAR,		/* between @min and @max */
+	EXO_ARG_READ,		/* pointer to @min bytes that may be read */
+	EXO_ARG_WRITE,		/* pointer to @min bytes that may be written */
+	EXO_ARG_STATE,		/* the same, in the state window, 8-byte aligned */
+};
+
+struct exo_helper_arg {
+	u32 type;
+	u64 min;
+	u64 max;
+};
+
+#define EXO_HELPER_PURE (1U << 0)		/* no effect but its result */
+#define EXO_HELPER_DETERMINISTIC (1U << 1)
+
+/**
+ * struct exo_helper - a function that grafts may call
+ * @name: for people
+ * @flags: EXO_HELPER_*
+ * @cost: what a call charges
+ * @args: what r1 .. r4 must be; unused ones are EXO_ARG_NONE and may be anything but pointers
+ * @ret_max: the result is at most this; speculatively anything
+ *
+ * After a call r1 .. r5 are gone (zero, in the modes that don't track it).
+ */
+struct exo_helper {
+	const char *name;
+	u32 flags;
+	u32 cost;
+	struct exo_helper_arg args[EXO_GRAFT_MAX_ARGS];
+	u64 ret_max;
+};
+
+#define EXO_HOOK_DATA_WRITABLE (1U << 0)
+#define EXO_HOOK_NEEDS_PURE (1U << 1)		/* only side-effect free helpers, no state window */
+#define EXO_HOOK_NEEDS_DETERMINISTIC (1U << 2)	/* only deterministic helpers */
+#define EXO_HOOK_TRANSACTION (1U << 3)		/* effects are staged, state that was logged is restored */
+#define EXO_HOOK_KILLABLE (1U << 4)		/* always has a budget cell, even if proved */
+
+/**
+ * struct exo_hook - the policy of a place where grafts run
+ * @name: for people
+ * @id: enum exo_graft_hook_id
+ * @flags: EXO_HOOK_*
+ * @ctx_size: bytes of context
+ * @ctx_write: offset of its first writable byte; @ctx_size if there is none
+ * @nr_fields: in @fields
+ * @fields: of the context, in order; what no field covers may not be accessed
+ * @data_cap: bytes of data at most; that many are always there, whatever data_end says, and no
+ *	secrets (what is beyond data_end may be read speculatively). 0: no data
+ * @helpers: bit n: helper n may be called
+ * @budget: of one invocation
+ */
+struct exo_hook {
+	const char *name;
+	u32 id;
+	u32 flags;
+	u32 ctx_size;
+	u32 ctx_write;
+	u32 nr_fields;
+	struct exo_hook_field fields[EXO_GRAFT_MAX_FIELDS];
+	u32 data_cap;
+	u32 helpers;
+	u32 budget;
+};
+
+/* core/graft_hooks.c */
+extern const struct exo_helper exo_helpers[EXO_GRAFT_MAX_HELPERS];
+const struct exo_hook *exo_hook_find(u32 id);
+
+/* Why something was refused; libexo makes sentences of it. Values are part of the UAPI. */
+enum exo_graft_code {
+	EXO_GRAFT_FINE = 0,
+	/* decode */
+	EXO_GRAFT_E_SIZE,		/* no instruction, or more than the limit in @bound */
+	EXO_GRAFT_E_OPCODE,		/* not in the language */
+	EXO_GRAFT_E_RESERVED,		/* a field that must be zero isn't */
+	EXO_GRAFT_E_REG,		/* no such register, or r10 written */
+	EXO_GRAFT_E_IMM,		/* division by 0, shift by too much, bad LD_IMM64 or atomic */
+	EXO_GRAFT_E_JUMP,		/* target outside, or inside an LD_IMM64 */
+	EXO_GRAFT_E_END,		/* runs off the end */
+	EXO_GRAFT_E_UNREACHABLE,
+	EXO_GRAFT_E_HELPER,		/* this hook doesn't offer this helper */
+	EXO_GRAFT_E_STACK,		/* r10 + @lo is not in the stack */
+	EXO_GRAFT_E_PSEUDO,		/* address @lo in constants or state of @bound bytes */
+	EXO_GRAFT_E_LOWERED,		/* too long after lowering */
+	/* certificate */
+	EXO_GRAFT_E_CERT_FORM = 32,	/* malformed; @lo is the byte */
+	EXO_GRAFT_E_CERT_HASH,		/* made for other code or another hook */
+	EXO_GRAFT_E_CERT_MISSING,	/* no record at a jump target */
+	/* proof */
+	EXO_GRAFT_E_UNINIT = 48,	/* @reg, or the stack, read before it is written */
+	EXO_GRAFT_E_KIND,		/* @reg is not of the kind that is needed here */
+	EXO_GRAFT_E_BOUNDS,		/* @reg may be @lo .. @hi, the region has @bound bytes */
+	EXO_GRAFT_E_WRITE,		/* read only */
+	EXO_GRAFT_E_ALIGN,		/* atomic, not aligned */
+	EXO_GRAFT_E_LEAK,		/* a pointer would reach memory, the result or a comparison */
+	EXO_GRAFT_E_ARG,		/* helper argument @reg */
+	EXO_GRAFT_E_JOIN,		/* @reg (or slot) is not within the record at @bound */
+	EXO_GRAFT_E_FIELD,		/* not a field of the context */
+};
+
+/**
+ * struct exo_graft_error - the first thing that was wrong
+ * @code: enum exo_graft_code
+ * @slot: instruction
+ * @reg: register, or 0x80 + stack slot
+ * @region: enum exo_region_id
+ * @size: bytes accessed
+ * @lo: @reg may be this (signed) ...
+ * @hi: ... to this
+ * @bound: what it may be
+ */
+struct exo_graft_error {
+	u32 code;
+	u32 slot;
+	u32 reg;
+	u32 region;
+	u32 size;
+	u32 reserved;
+	s64 lo;
+	s64 hi;
+	u64 bound;
+};
+
+#define EXO_SLOT_TARGET (1U << 0)	/* a jump goes here */
+#define EXO_SLOT_HEAD (1U << 1)		/* a backward jump goes here */
+#define EXO_SLOT_SECOND (1U << 2)	/* second half of LD_IMM64 */
+#define EXO_SLOT_NOSPEC (1U << 3)	/* set by the checker: a barrier stands before it */
+
+/**
+ * struct exo_graft_prog - a decoded graft
+ * @hook: where it is to run
+ * @insns: its code
+ * @len: slots
+ * @slots: EXO_SLOT_* of each
+ * @stack: bytes of stack, a multiple of 8: the deepest access through r10
+ * @regs: bit n: rn is mentioned
+ * @const_size: bytes of constants
+ * @state_size: bytes of state
+ * @mixed: set by the checker: the budget is needed in proof mode, too
+ * @worst: set by the checker: what the dearest run charges, ~0 if that is not known
+ *
+ * The caller allocates @slots, @len bytes, zeroed.
+ */
+struct exo_graft_prog {
+	const struct exo_hook *hook;
+	const struct exo_insn *insns;
+	u32 len;
+	u8 *slots;
+	u32 stack;
+	u32 regs;
+	u32 const_size;
+	u32 state_size;
+	bool mixed;
+	u64 worst;
+};
+
+/**
+ * struct exo_graft_layout - where the regions lie in the window of virtual addresses
+ * @start: first address of each region
+ * @read_lo: the first byte that may be read
+ * @read_hi: behind the last, without data
+ * @write_lo: the first byte that may be written
+ * @write_hi: behind the last, without data
+ * @mask: every address of the window, with data, and'ed with this stays the same; the memory below
+ *	@read_lo, from 0 on, and up to @mask + 32 KiB is mapped and holds no secret
+ */
+struct exo_graft_layout {
+	u64 start[EXO_REGIONS];
+	u64 read_lo;
+	u64 read_hi;
+	u64 write_lo;
+	u64 write_hi;
+	u64 mask;
+};
+
+void exo_graft_layout(const struct exo_graft_prog *prog, struct exo_graft_layout *out);
+
+/**
+ * struct exo_graft_run - an invocation; JITed code has a pointer to it
+ * @budget: what may still be charged; an outsider stores -1 to kill
+ * @read_hi: behind the last byte that may be read, with this invocation's data
+ * @write_hi: behind the last that may be written
+ * @base: real address of virtual address 0
+ * @status: enum exo_graft_status
+ * @killed: an outsider did it
+ * @priv: the shell's: transaction, environment
+ *
+ * The context stands behind it, where proved code finds it through r1.
+ */
+struct exo_graft_run {
+	s64 budget;
+	u64 read_hi;
+	u64 write_hi;
+	u64 base;
+	u32 status;
+	u32 killed;
+	void *priv;
+	u64 ctx[];
+};
+
+/* core/graft_decode.c */
+int exo_graft_decode(struct exo_graft_prog *prog, struct exo_graft_error *err);
+
+/* core/graft_check.c: 0, or -EINVAL and *err. Needs scratch memory of exo_graft_check_room(). */
+size_t exo_graft_check_room(const struct exo_graft_prog *prog);
+int exo_graft_check(struct exo_graft_prog *prog, const void *cert, size_t cert_size, void *room,
+		    struct exo_graft_error *err);
+
+/**
+ * struct exo_graft_target - what lowered code is lowered for
+ * @mode: EXO_GRAFT_PROOF or EXO_GRAFT_SANDBOX
+ * @barriers: insert the speculation barriers and masks
+ * @layout: for the sandbox
+ * @consts: proof: real address of the constants
+ * @state: proof: real address of the state window
+ * @helper_imm: immediate of the call of helper n
+ * @insns: room for the result
+ * @room: slots there
+ * @len: out: slots used
+ * @origin: room for as many u16: out: the slot of the graft that each comes from
+ */
+struct exo_graft_target {
+	u32 mode;
+	bool barriers;
+	const struct exo_graft_layout *layout;
+	u64 consts;
+	u64 state;
+	const s32 *helper_imm;
+	struct exo_insn *insns;
+	u32 room;
+	u32 len;
+	u16 *origin;
+};
+
+/* core/graft_lower.c */
+int exo_graft_lower(const struct exo_graft_prog *prog, struct exo_graft_target *target,
+		    struct exo_graft_error *err);
+
+/* core/graft_interp.c: helpers get virtual addresses that were translated to real ones */
+typedef u64 (*exo_helper_fn)(u64 a, u64 b, u64 c, u64 d, struct exo_graft_run *run);
+u32 exo_graft_interpret(const struct exo_graft_prog *prog, const struct exo_graft_layout *layout,
+			const exo_helper_fn *helpers, struct exo_graft_run *run);
+
+#endif
