@@ -10,6 +10,9 @@ vmdir=$top/tools/vm
 cache=${EXO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/exo}
 export PATH=$PATH:/usr/sbin:/sbin
 
+# "make -j run" has a job server of its own; what kernels are built with must not warn about it.
+unset MAKEFLAGS MFLAGS GNUMAKEFLAGS
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$@"; exit 1; }
 
