@@ -10,8 +10,7 @@
 #ifndef _UAPI_EXO_CAP_H
 #define _UAPI_EXO_CAP_H
 
-#include <linux/ioctl.h>
-#include <linux/types.h>
+#include <exo/types.h>
 
 enum exo_cap_kind {
 	EXO_CAP_FRAME = 1,	/* object: frame number (of a 2 MiB frame: its first) */

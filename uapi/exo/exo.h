@@ -38,8 +38,7 @@
 #ifndef _UAPI_EXO_EXO_H
 #define _UAPI_EXO_EXO_H
 
-#include <linux/ioctl.h>
-#include <linux/types.h>
+#include <exo/types.h>
 
 #define EXO_TYPE 0xEF
 

@@ -8,8 +8,7 @@
 #ifndef _UAPI_EXO_GRAFT_H
 #define _UAPI_EXO_GRAFT_H
 
-#include <linux/ioctl.h>
-#include <linux/types.h>
+#include <exo/types.h>
 
 #include <exo/cap.h>
 
@@ -103,5 +102,9 @@ enum exo_graft_helper {
 /* LD_IMM64 with these source registers is an address. */
 #define EXO_PSEUDO_CONST 1	/* byte imm of the constants */
 #define EXO_PSEUDO_STATE 2	/* byte imm of the state window */
+
+#ifdef __bpf__
+#include <exo/graft_bpf.h>	/* of libexo: the helpers as functions */
+#endif
 
 #endif

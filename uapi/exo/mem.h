@@ -8,8 +8,7 @@
 #ifndef _UAPI_EXO_MEM_H
 #define _UAPI_EXO_MEM_H
 
-#include <linux/ioctl.h>
-#include <linux/types.h>
+#include <exo/types.h>
 
 /* The frame table, at EXO_MMAP_TABLE, read only ----------------------------------------------- */
 
