@@ -42,9 +42,11 @@ ABI_OP(exo_env_status, 88, M(exo_env_status, out_env) + M(exo_env_status, out_ui
 	M(exo_env_status, out_deadline_ns));
 ABI_OP(exo_env_list, 32, M(exo_env_list, count) + M(exo_env_list, out_done) +
 	M(exo_env_list, envs) + M(exo_env_list, start));
-ABI_OP(exo_quota, 40, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
+ABI_OP(exo_quota, 64, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
 	M(exo_quota, deadline_ms) + M(exo_quota, envs) + M(exo_quota, views) +
-	M(exo_quota, out_frames) + M(exo_quota, out_envs));
+	M(exo_quota, out_frames) + M(exo_quota, out_envs) + M(exo_quota, grafts) +
+	M(exo_quota, graft_insns) + M(exo_quota, graft_jit) + M(exo_quota, out_grafts) +
+	M(exo_quota, out_graft_insns) + M(exo_quota, out_graft_jit));
 
 ABI(exo_cap, 32, M(exo_cap, kind) + M(exo_cap, rights) + M(exo_cap, reserved) +
 	M(exo_cap, object) + M(exo_cap, generation) + M(exo_cap, mac));
@@ -107,3 +109,44 @@ ABI(exo_frame_info, 24, M(exo_frame_info, frame) + M(exo_frame_info, rights) +
 	M(exo_frame_info, pfn));
 ABI_OP(exo_mem_query, 32, M(exo_mem_query, frame) + M(exo_mem_query, count) +
 	M(exo_mem_query, out_done) + M(exo_mem_query, reserved) + M(exo_mem_query, infos));
+
+ABI(exo_graft_error, 48, M(exo_graft_error, code) + M(exo_graft_error, slot) +
+	M(exo_graft_error, reg) + M(exo_graft_error, region) + M(exo_graft_error, size) +
+	M(exo_graft_error, reserved) + M(exo_graft_error, lo) + M(exo_graft_error, hi) +
+	M(exo_graft_error, bound));
+ABI_OP(exo_graft_load, 176, M(exo_graft_load, hook) + M(exo_graft_load, mode) +
+	M(exo_graft_load, nr_insns) + M(exo_graft_load, const_size) +
+	M(exo_graft_load, state_pages) + M(exo_graft_load, cert_size) +
+	M(exo_graft_load, insns) + M(exo_graft_load, consts) + M(exo_graft_load, cert) +
+	M(exo_graft_load, name) + M(exo_graft_load, out_graft) + M(exo_graft_load, out_mode) +
+	M(exo_graft_load, out_mixed) + M(exo_graft_load, out_lowered) +
+	M(exo_graft_load, out_jit_bytes) + M(exo_graft_load, out_reserved) +
+	M(exo_graft_load, out_worst) + M(exo_graft_load, out_state) +
+	M(exo_graft_load, out_error));
+ABI_OP(exo_graft_unload, 16, M(exo_graft_unload, graft) + M(exo_graft_unload, reserved));
+ABI_OP(exo_graft_attach, 56, M(exo_graft_attach, graft) + M(exo_graft_attach, target) +
+	M(exo_graft_attach, cookie) + M(exo_graft_attach, cap));
+ABI_OP(exo_graft_detach, 16, M(exo_graft_detach, hook) + M(exo_graft_detach, target));
+ABI_OP(exo_graft_invoke, 136, M(exo_graft_invoke, graft) + M(exo_graft_invoke, repeat) +
+	M(exo_graft_invoke, data) + M(exo_graft_invoke, data_out) +
+	M(exo_graft_invoke, data_size) + M(exo_graft_invoke, out_result) +
+	M(exo_graft_invoke, arg) + M(exo_graft_invoke, out) + M(exo_graft_invoke, out_status) +
+	M(exo_graft_invoke, out_runs) + M(exo_graft_invoke, out_charged) +
+	M(exo_graft_invoke, out_ns) + M(exo_graft_invoke, out_cycles));
+ABI_OP(exo_graft_info, 168, M(exo_graft_info, graft) + M(exo_graft_info, out_hook) +
+	M(exo_graft_info, out_env) + M(exo_graft_info, out_uid) + M(exo_graft_info, out_mode) +
+	M(exo_graft_info, out_flags) + M(exo_graft_info, out_insns) +
+	M(exo_graft_info, out_lowered) + M(exo_graft_info, out_jit_bytes) +
+	M(exo_graft_info, out_const_size) + M(exo_graft_info, out_state_pages) +
+	M(exo_graft_info, out_attached) + M(exo_graft_info, out_reserved) +
+	M(exo_graft_info, out_worst) + M(exo_graft_info, out_runs) +
+	M(exo_graft_info, out_aborts) + M(exo_graft_info, out_charged) +
+	M(exo_graft_info, out_name));
+ABI_OP(exo_graft_list, 32, M(exo_graft_list, count) + M(exo_graft_list, out_done) +
+	M(exo_graft_list, rows) + M(exo_graft_list, start));
+ABI(exo_graft_trace, 32, M(exo_graft_trace, time_ns) + M(exo_graft_trace, arg) +
+	M(exo_graft_trace, seq));
+ABI_OP(exo_graft_log, 40, M(exo_graft_log, graft) + M(exo_graft_log, count) +
+	M(exo_graft_log, out_done) + M(exo_graft_log, reserved) + M(exo_graft_log, start) +
+	M(exo_graft_log, entries));
+ABI_OP(exo_graft_kill, 16, M(exo_graft_kill, graft) + M(exo_graft_kill, reserved));

@@ -21,7 +21,7 @@ struct exo_env;
 #define EXO_OP_IN (1U << 2)	/* nothing of the struct is written: it isn't copied back */
 
 /* Largest argument struct of any command; dev.c keeps it on the stack. */
-#define EXO_OP_MAX_SIZE 160
+#define EXO_OP_MAX_SIZE 192
 
 /**
  * struct exo_op - one command

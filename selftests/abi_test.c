@@ -46,7 +46,8 @@ static const struct command {
 	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
 	CMD(EXO_QUOTA_SET, exo_quota, .who = ADMIN,
 	    .flags = EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS |
-		     EXO_QUOTA_VIEWS | EXO_QUOTA_DEFAULT,
+		     EXO_QUOTA_VIEWS | EXO_QUOTA_GRAFTS | EXO_QUOTA_GRAFT_INSNS |
+		     EXO_QUOTA_GRAFT_JIT | EXO_QUOTA_DEFAULT,
 	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
 	CMD(EXO_CAP_CREATE, exo_cap_create, .reserved = { AT(exo_cap_create, reserved) },
 	    .out = { AT(exo_cap_create, out_cap) }),

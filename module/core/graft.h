@@ -132,61 +132,6 @@ struct exo_hook {
 extern const struct exo_helper exo_helpers[EXO_GRAFT_MAX_HELPERS];
 const struct exo_hook *exo_hook_find(u32 id);
 
-/* Why something was refused; libexo makes sentences of it. Values are part of the UAPI. */
-enum exo_graft_code {
-	EXO_GRAFT_FINE = 0,
-	/* decode */
-	EXO_GRAFT_E_SIZE,		/* no instruction, or more than the limit in @bound */
-	EXO_GRAFT_E_OPCODE,		/* not in the language */
-	EXO_GRAFT_E_RESERVED,		/* a field that must be zero isn't */
-	EXO_GRAFT_E_REG,		/* no such register, or r10 written */
-	EXO_GRAFT_E_IMM,		/* division by 0, shift by too much, bad LD_IMM64 or atomic */
-	EXO_GRAFT_E_JUMP,		/* target outside, or inside an LD_IMM64 */
-	EXO_GRAFT_E_END,		/* runs off the end */
-	EXO_GRAFT_E_UNREACHABLE,
-	EXO_GRAFT_E_HELPER,		/* this hook doesn't offer this helper */
-	EXO_GRAFT_E_STACK,		/* r10 + @lo is not in the stack */
-	EXO_GRAFT_E_PSEUDO,		/* address @lo in constants or state of @bound bytes */
-	EXO_GRAFT_E_LOWERED,		/* too long after lowering */
-	/* certificate */
-	EXO_GRAFT_E_CERT_FORM = 32,	/* malformed; @lo is the byte */
-	EXO_GRAFT_E_CERT_HASH,		/* made for other code or another hook */
-	EXO_GRAFT_E_CERT_MISSING,	/* no record at a jump target */
-	/* proof */
-	EXO_GRAFT_E_UNINIT = 48,	/* @reg, or the stack, read before it is written */
-	EXO_GRAFT_E_KIND,		/* @reg is not of the kind that is needed here */
-	EXO_GRAFT_E_BOUNDS,		/* @reg may be @lo .. @hi, the region has @bound bytes */
-	EXO_GRAFT_E_WRITE,		/* read only */
-	EXO_GRAFT_E_ALIGN,		/* atomic, not aligned */
-	EXO_GRAFT_E_LEAK,		/* a pointer would reach memory, the result or a comparison */
-	EXO_GRAFT_E_ARG,		/* helper argument @reg */
-	EXO_GRAFT_E_JOIN,		/* @reg (or slot) is not within the record at @bound */
-	EXO_GRAFT_E_FIELD,		/* not a field of the context */
-};
-
-/**
- * struct exo_graft_error - the first thing that was wrong
- * @code: enum exo_graft_code
- * @slot: instruction
- * @reg: register, or 0x80 + stack slot
- * @region: enum exo_region_id
- * @size: bytes accessed
- * @lo: @reg may be this (signed) ...
- * @hi: ... to this
- * @bound: what it may be
- */
-struct exo_graft_error {
-	u32 code;
-	u32 slot;
-	u32 reg;
-	u32 region;
-	u32 size;
-	u32 reserved;
-	s64 lo;
-	s64 hi;
-	u64 bound;
-};
-
 #define EXO_SLOT_TARGET (1U << 0)	/* a jump goes here */
 #define EXO_SLOT_HEAD (1U << 1)		/* a backward jump goes here */
 #define EXO_SLOT_SECOND (1U << 2)	/* second half of LD_IMM64 */

@@ -29,16 +29,13 @@ const struct exo_helper exo_helpers[EXO_GRAFT_MAX_HELPERS] = {
 		.name = "exo_log",
 		.cost = 4,
 		.args = { { EXO_ARG_STATE, 8, 0 } },
+		.ret_max = 1,
 	},
 	[EXO_HELPER_LOCK] = {
 		.name = "exo_lock",
 		.cost = 16,
 		.args = { { EXO_ARG_SCALAR, 0, EXO_GRAFT_LOCKS - 1 } },
-	},
-	[EXO_HELPER_UNLOCK] = {
-		.name = "exo_unlock",
-		.cost = 4,
-		.args = { { EXO_ARG_SCALAR, 0, EXO_GRAFT_LOCKS - 1 } },
+		.ret_max = 1,
 	},
 	[EXO_HELPER_TRACE] = {
 		.name = "exo_trace",
@@ -114,7 +111,7 @@ static const struct exo_hook hooks[] = {
 			SCALAR(exo_ctx_txn, out[0], ANY), SCALAR(exo_ctx_txn, out[1], ANY),
 			SCALAR(exo_ctx_txn, out[2], ANY), SCALAR(exo_ctx_txn, out[3], ANY),
 		},
-		.helpers = HELPER(LOG) | HELPER(LOCK) | HELPER(UNLOCK) | HELPER(TRACE) | HELPER(NOW) |
+		.helpers = HELPER(LOG) | HELPER(LOCK) | HELPER(TRACE) | HELPER(NOW) |
 			   HELPER(CALL) | HELPER(OWNS),
 		.budget = 1U << 20,
 	},
@@ -129,7 +126,7 @@ static const struct exo_hook hooks[] = {
 			SCALAR(exo_ctx_fault, page, 0xffffffff), SCALAR(exo_ctx_fault, fault, 0xffffffff),
 			SCALAR(exo_ctx_fault, view, 0xffffffff), SCALAR(exo_ctx_fault, cookie, ANY),
 		},
-		.helpers = HELPER(BIND) | HELPER(LOG) | HELPER(LOCK) | HELPER(UNLOCK) | HELPER(TRACE) |
+		.helpers = HELPER(BIND) | HELPER(LOG) | HELPER(LOCK) | HELPER(TRACE) |
 			   HELPER(NOW) | HELPER(OWNS),
 		.budget = 65536,
 	},
@@ -145,7 +142,7 @@ static const struct exo_hook hooks[] = {
 			SCALAR(exo_ctx_victim, wanted, 0xffffffff), SCALAR(exo_ctx_victim, cookie, ANY),
 		},
 		.data_cap = 32768,
-		.helpers = HELPER(LOG) | HELPER(LOCK) | HELPER(UNLOCK) | HELPER(TRACE) | HELPER(NOW) |
+		.helpers = HELPER(LOG) | HELPER(LOCK) | HELPER(TRACE) | HELPER(NOW) |
 			   HELPER(OWNS),
 		.budget = 1U << 20,
 	},

@@ -64,4 +64,10 @@ void exo_quota_apply(struct exo_limits *limits, const struct exo_quota *quota, u
 		limits->envs = quota->envs;
 	if (which & EXO_QUOTA_VIEWS)
 		limits->views = quota->views;
+	if (which & EXO_QUOTA_GRAFTS)
+		limits->grafts = quota->grafts;
+	if (which & EXO_QUOTA_GRAFT_INSNS)
+		limits->graft_insns = quota->graft_insns;
+	if (which & EXO_QUOTA_GRAFT_JIT)
+		limits->graft_jit = quota->graft_jit;
 }

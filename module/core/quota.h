@@ -11,7 +11,8 @@
 #define EXO_DEADLINE_MAX_MS 3600000U
 
 #define EXO_QUOTA_LIMITS \
-	(EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS | EXO_QUOTA_VIEWS)
+	(EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS | EXO_QUOTA_VIEWS | \
+	 EXO_QUOTA_GRAFTS | EXO_QUOTA_GRAFT_INSNS | EXO_QUOTA_GRAFT_JIT)
 
 /**
  * struct exo_limits - the limits of a uid, as in struct exo_quota
@@ -20,6 +21,9 @@
  * @deadline_ms: time between request and force
  * @envs: most environments
  * @views: most views
+ * @grafts: most grafts
+ * @graft_insns: most instructions of them
+ * @graft_jit: most bytes of machine code
  */
 struct exo_limits {
 	u32 frames;
@@ -27,6 +31,9 @@ struct exo_limits {
 	u32 deadline_ms;
 	u32 envs;
 	u32 views;
+	u32 grafts;
+	u32 graft_insns;
+	u32 graft_jit;
 };
 
 bool exo_quota_fits(u32 used, u32 n, u32 max);

@@ -14,7 +14,7 @@
 #include "env/env.h"
 #include "trace.h"
 
-#define KINDS (EXO_CAP_FRAME + 1)
+#define KINDS (EXO_CAP_GRAFT + 1)
 
 static siphash_key_t key __ro_after_init;
 static atomic64_t last_generation;

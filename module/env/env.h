@@ -27,6 +27,7 @@ struct file;
 struct pid;
 struct poll_table_struct;
 struct vm_area_struct;
+struct exo_graft_env;
 struct exo_mem_env;
 
 /**
@@ -38,11 +39,17 @@ struct exo_mem_env;
  * @envs: environments
  * @views: views
  * @windows: mappings of windows, in all processes
+ * @grafts: grafts, until their memory is freed
+ * @graft_insns: their instructions, after lowering
+ * @graft_jit: bytes of their machine code
  * @max_frames: limit, see struct exo_quota; READ_ONCE()
  * @min_frames: minimum that should be guaranteed; @reserved is what is
  * @deadline_ms: time between request and force; READ_ONCE()
  * @max_envs: limit
  * @max_views: limit
+ * @max_grafts: limit; READ_ONCE()
+ * @max_graft_insns: limit; READ_ONCE()
+ * @max_graft_jit: limit; READ_ONCE()
  * @reserved: guaranteed minimum that is reserved in the pool now, for all environments of the uid
  *	together; READ_ONCE(). 0 without an environment, and if it didn't fit and CAP_SYS_ADMIN opened
  *	all the same
@@ -64,11 +71,17 @@ struct exo_user {
 	atomic_t wanted;
 	atomic_t views;
 	atomic_t windows;
+	atomic_t grafts;
+	atomic_t graft_insns;
+	atomic_t graft_jit;
 	u32 max_frames;
 	u32 min_frames;
 	u32 deadline_ms;
 	u32 max_envs;
 	u32 max_views;
+	u32 max_grafts;
+	u32 max_graft_insns;
+	u32 max_graft_jit;
 	u32 reserved;
 	u32 own_limits;
 	spinlock_t lock;
@@ -111,6 +124,7 @@ struct exo_event_ring {
  * @opener: process that opened it
  * @ring: events
  * @mem: the mem noun's own
+ * @graft: the graft noun's own
  */
 struct exo_env {
 	u64 number;
@@ -122,6 +136,7 @@ struct exo_env {
 	struct pid *opener;
 	struct exo_event_ring ring;
 	struct exo_mem_env *mem;
+	struct exo_graft_env *graft;
 };
 
 /* All live environments, in order of number. */
@@ -156,6 +171,8 @@ int exo_user_charge_frames(struct exo_user *user, u32 n);	/* 0 or -EDQUOT; any c
 void exo_user_uncharge_frames(struct exo_user *user, u32 n);
 int exo_user_charge_view(struct exo_user *user);
 void exo_user_uncharge_view(struct exo_user *user);
+int exo_user_charge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
+void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
 /* Sum of the guaranteed minima that are reserved now. */
 u32 exo_user_reserved_total(void);
 int exo_quota_get_op(struct exo_env *env, void *arg);

@@ -27,6 +27,9 @@ static struct exo_limits defaults = {
 	.deadline_ms = 1000,
 	.envs = 4096,
 	.views = 4096,
+	.grafts = 256,
+	.graft_insns = 1 << 18,
+	.graft_jit = 4 << 20,
 };
 
 module_param_named(default_frames, defaults.frames, uint, 0444);
@@ -39,6 +42,12 @@ module_param_named(default_envs, defaults.envs, uint, 0444);
 MODULE_PARM_DESC(default_envs, "most environments of a uid (default: 4096)");
 module_param_named(default_views, defaults.views, uint, 0444);
 MODULE_PARM_DESC(default_views, "most views of a uid (default: 4096)");
+module_param_named(default_grafts, defaults.grafts, uint, 0444);
+MODULE_PARM_DESC(default_grafts, "most grafts of a uid (default: 256)");
+module_param_named(default_graft_insns, defaults.graft_insns, uint, 0444);
+MODULE_PARM_DESC(default_graft_insns, "most instructions of a uid's grafts (default: 262144)");
+module_param_named(default_graft_jit, defaults.graft_jit, uint, 0444);
+MODULE_PARM_DESC(default_graft_jit, "most machine code of a uid's grafts (default: 4 MiB)");
 
 /**
  * exo_user_of() - who is charged for what these credentials open
@@ -79,10 +88,13 @@ static struct exo_limits user_limits(const struct exo_user *user)
 		.deadline_ms = user->deadline_ms,
 		.envs = user->max_envs,
 		.views = user->max_views,
+		.grafts = user->max_grafts,
+		.graft_insns = user->max_graft_insns,
+		.graft_jit = user->max_graft_jit,
 	};
 }
 
-/* The frame limit and the deadline are read without the lock. */
+/* The limits of frames and grafts and the deadline are read without the lock. */
 static void user_set_limits(struct exo_user *user, const struct exo_limits *limits)
 {
 	WRITE_ONCE(user->max_frames, limits->frames);
@@ -90,6 +102,9 @@ static void user_set_limits(struct exo_user *user, const struct exo_limits *limi
 	WRITE_ONCE(user->deadline_ms, limits->deadline_ms);
 	user->max_envs = limits->envs;
 	user->max_views = limits->views;
+	WRITE_ONCE(user->max_grafts, limits->grafts);
+	WRITE_ONCE(user->max_graft_insns, limits->graft_insns);
+	WRITE_ONCE(user->max_graft_jit, limits->graft_jit);
 }
 
 static void user_set_reserved_locked(struct exo_user *user, u32 reserved)
@@ -222,6 +237,17 @@ void exo_user_uncharge_env(struct exo_user *user)
 	spin_unlock(&users_lock);
 }
 
+static int charge(atomic_t *used, u32 n, u32 max)
+{
+	int old = atomic_read(used);
+
+	do {
+		if (n && !exo_quota_fits(old, n, max))
+			return -EDQUOT;
+	} while (!atomic_try_cmpxchg(used, &old, old + n));
+	return 0;
+}
+
 /**
  * exo_user_charge_frames() - charge frames
  * @user: user
@@ -232,13 +258,7 @@ void exo_user_uncharge_env(struct exo_user *user)
  */
 int exo_user_charge_frames(struct exo_user *user, u32 n)
 {
-	int used = atomic_read(&user->frames);
-
-	do {
-		if (!exo_quota_fits(used, n, READ_ONCE(user->max_frames)))
-			return -EDQUOT;
-	} while (!atomic_try_cmpxchg(&user->frames, &used, used + n));
-	return 0;
+	return charge(&user->frames, n, READ_ONCE(user->max_frames));
 }
 
 /**
@@ -285,6 +305,49 @@ void exo_user_uncharge_view(struct exo_user *user)
 }
 
 /**
+ * exo_user_charge_graft() - charge a graft, or a part of one
+ * @user: user
+ * @grafts: how many
+ * @insns: instructions
+ * @jit: bytes of machine code
+ *
+ * Context: any.
+ * Return: 0, or -EDQUOT, and then nothing is charged.
+ */
+int exo_user_charge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit)
+{
+	if (charge(&user->grafts, grafts, READ_ONCE(user->max_grafts)))
+		return -EDQUOT;
+	if (charge(&user->graft_insns, insns, READ_ONCE(user->max_graft_insns)))
+		goto err_grafts;
+	if (charge(&user->graft_jit, jit, READ_ONCE(user->max_graft_jit)))
+		goto err_insns;
+	return 0;
+
+err_insns:
+	atomic_sub(insns, &user->graft_insns);
+err_grafts:
+	atomic_sub(grafts, &user->grafts);
+	return -EDQUOT;
+}
+
+/**
+ * exo_user_uncharge_graft() - undo exo_user_charge_graft()
+ * @user: user
+ * @grafts: how many
+ * @insns: instructions
+ * @jit: bytes of machine code
+ *
+ * Context: any.
+ */
+void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit)
+{
+	atomic_sub(grafts, &user->grafts);
+	atomic_sub(insns, &user->graft_insns);
+	atomic_sub(jit, &user->graft_jit);
+}
+
+/**
  * exo_user_reserved_total() - guaranteed minima of all users that have an environment
  *
  * Context: any.
@@ -327,6 +390,9 @@ int exo_quota_get_op(struct exo_env *env, void *arg)
 	limits = user ? user_limits(user) : defaults;
 	quota->out_frames = user ? atomic_read(&user->frames) : 0;
 	quota->out_envs = user ? atomic_read(&user->envs) : 0;
+	quota->out_grafts = user ? atomic_read(&user->grafts) : 0;
+	quota->out_graft_insns = user ? atomic_read(&user->graft_insns) : 0;
+	quota->out_graft_jit = user ? atomic_read(&user->graft_jit) : 0;
 	spin_unlock(&users_lock);
 
 	quota->frames = limits.frames;
@@ -334,6 +400,9 @@ int exo_quota_get_op(struct exo_env *env, void *arg)
 	quota->deadline_ms = limits.deadline_ms;
 	quota->envs = limits.envs;
 	quota->views = limits.views;
+	quota->grafts = limits.grafts;
+	quota->graft_insns = limits.graft_insns;
+	quota->graft_jit = limits.graft_jit;
 	return 0;
 }
 

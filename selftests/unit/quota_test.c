@@ -119,11 +119,12 @@ TEST(exo_quota_apply__each_alone)
 {
 	const struct exo_quota quota = {
 		.frames = 11, .min = 12, .deadline_ms = 13, .envs = 14, .views = 15,
+		.grafts = 16, .graft_insns = 17, .graft_jit = 18,
 	};
 	u32 which;
 
 	for (which = 0; which <= ALL; which++) {
-		struct exo_limits limits = { 1, 2, 3, 4, 5 };
+		struct exo_limits limits = { 1, 2, 3, 4, 5, 6, 7, 8 };
 
 		exo_quota_apply(&limits, &quota, which);
 		CHECK_EQ(limits.frames, which & EXO_QUOTA_FRAMES ? 11 : 1);
@@ -131,5 +132,8 @@ TEST(exo_quota_apply__each_alone)
 		CHECK_EQ(limits.deadline_ms, which & EXO_QUOTA_DEADLINE ? 13 : 3);
 		CHECK_EQ(limits.envs, which & EXO_QUOTA_ENVS ? 14 : 4);
 		CHECK_EQ(limits.views, which & EXO_QUOTA_VIEWS ? 15 : 5);
+		CHECK_EQ(limits.grafts, which & EXO_QUOTA_GRAFTS ? 16 : 6);
+		CHECK_EQ(limits.graft_insns, which & EXO_QUOTA_GRAFT_INSNS ? 17 : 7);
+		CHECK_EQ(limits.graft_jit, which & EXO_QUOTA_GRAFT_JIT ? 18 : 8);
 	}
 }

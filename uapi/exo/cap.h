@@ -14,6 +14,7 @@
 
 enum exo_cap_kind {
 	EXO_CAP_FRAME = 1,	/* object: frame number (of a 2 MiB frame: its first) */
+	EXO_CAP_GRAFT = 2,	/* object: graft number; EXO_RIGHT_READ: attach it */
 };
 
 #define EXO_RIGHT_READ (1U << 0)

@@ -75,6 +75,16 @@ enum exo_nr {
 	EXO_NR_MEM_REVOKE = 0x30,
 	EXO_NR_MEM_LOG = 0x31,
 	EXO_NR_MEM_QUERY = 0x32,
+
+	EXO_NR_GRAFT_LOAD = 0x40,
+	EXO_NR_GRAFT_UNLOAD = 0x41,
+	EXO_NR_GRAFT_ATTACH = 0x42,
+	EXO_NR_GRAFT_DETACH = 0x43,
+	EXO_NR_GRAFT_RUN = 0x44,
+	EXO_NR_GRAFT_STATUS = 0x45,
+	EXO_NR_GRAFT_LIST = 0x46,
+	EXO_NR_GRAFT_LOG = 0x47,
+	EXO_NR_GRAFT_KILL = 0x48,
 };
 
 /* Feature bits of exo_info.features: what this kernel and this machine can do. */
@@ -84,6 +94,7 @@ enum exo_nr {
 #define EXO_FEATURE_STLB (1ULL << 3)	/* software TLB */
 #define EXO_FEATURE_LAZY (1ULL << 4)	/* shootdown-free rebinding */
 #define EXO_FEATURE_MONITOR (1ULL << 5)	/* faults to a monitor thread */
+#define EXO_FEATURE_GRAFT (1ULL << 6)	/* grafts may be loaded */
 
 /* What an mmap(2) offset of /dev/exo means: a kind, then an index inside the kind. */
 #define EXO_MMAP_SHIFT 56
@@ -95,6 +106,7 @@ enum exo_nr {
 #define EXO_MMAP_VIEW_TABLE (5ULL << EXO_MMAP_SHIFT)	/* + view << ...; read only: __u64 a page */
 #define EXO_MMAP_STLB (6ULL << EXO_MMAP_SHIFT)		/* + view << ...: __u64 an entry */
 #define EXO_MMAP_SAVE (7ULL << EXO_MMAP_SHIFT)		/* + save page << 12 */
+#define EXO_MMAP_GRAFT (8ULL << EXO_MMAP_SHIFT)		/* + graft << EXO_MMAP_VIEW_SHIFT: its state */
 #define EXO_MMAP_VIEW_SHIFT 40
 
 #define EXO_PAGE_SHIFT 12
@@ -154,6 +166,8 @@ enum exo_event_type {
 	EXO_EVENT_FAULT = 3,
 	/* arg[0] imported frame that its owner revoked or freed */
 	EXO_EVENT_CAP_REVOKED = 4,
+	/* arg[0] graft, arg[1] enum exo_graft_status, arg[2] runs aborted, ever; at most ten a second */
+	EXO_EVENT_GRAFT_ABORT = 5,
 };
 
 #define EXO_WHY_PRESSURE 1	/* the shrinker asked */
@@ -260,6 +274,9 @@ struct exo_env_list {
 #define EXO_QUOTA_DEADLINE (1U << 2)
 #define EXO_QUOTA_ENVS (1U << 3)
 #define EXO_QUOTA_VIEWS (1U << 4)
+#define EXO_QUOTA_GRAFTS (1U << 5)
+#define EXO_QUOTA_GRAFT_INSNS (1U << 6)
+#define EXO_QUOTA_GRAFT_JIT (1U << 7)
 #define EXO_QUOTA_DEFAULT (1U << 31)	/* not a uid: the default of uids without their own */
 
 /**
@@ -273,6 +290,12 @@ struct exo_env_list {
  * @views: most views
  * @out_frames: frames charged now
  * @out_envs: environments now
+ * @grafts: most grafts
+ * @graft_insns: most instructions of all grafts together, after lowering
+ * @graft_jit: most bytes of machine code of all grafts together
+ * @out_grafts: grafts charged now
+ * @out_graft_insns: instructions charged now
+ * @out_graft_jit: bytes charged now
  */
 struct exo_quota {
 	__u32 size;
@@ -285,6 +308,12 @@ struct exo_quota {
 	__u32 views;
 	__u32 out_frames;
 	__u32 out_envs;
+	__u32 grafts;
+	__u32 graft_insns;
+	__u32 graft_jit;
+	__u32 out_grafts;
+	__u32 out_graft_insns;
+	__u32 out_graft_jit;
 };
 #define EXO_QUOTA_GET _IO(EXO_TYPE, EXO_NR_QUOTA_GET)
 #define EXO_QUOTA_SET _IO(EXO_TYPE, EXO_NR_QUOTA_SET)
