@@ -13,14 +13,20 @@
 
 #include <exo/graft.h>
 
-#define EXO_GRAFT_MAX_INSNS 4096U	/* slots, before and after lowering */
+#define EXO_GRAFT_MAX_INSNS 4096U	/* slots */
+/*
+ * Slots after lowering. Blinding makes at most three of one, and its jumps must still fit into 16 bits:
+ * 3 * 8192 < 32768.
+ */
+#define EXO_GRAFT_MAX_LOWERED 8192U
 #define EXO_GRAFT_MAX_STACK 448U	/* the rest of BPF's 512 bytes is the lowered code's */
 #define EXO_GRAFT_MAX_CONST 65536U	/* bytes of constants */
 #define EXO_GRAFT_MAX_STATE 64U		/* pages of state */
 #define EXO_GRAFT_MAX_ARGS 4U		/* of a helper; the fifth register carries the run */
 #define EXO_GRAFT_MAX_HELPERS 32U
 #define EXO_GRAFT_MAX_FIELDS 16U
-#define EXO_GRAFT_BASE 0x10000ULL	/* lowest virtual address */
+#define EXO_GRAFT_BASE 0x1000ULL	/* lowest virtual address */
+#define EXO_GRAFT_GUARD 4096U		/* bytes mapped on each side of what a mask can reach */
 
 /* One BPF instruction slot, as RFC 9669 and the kernel lay it out. */
 struct exo_insn {
@@ -172,8 +178,9 @@ struct exo_graft_prog {
  * @read_hi: behind the last, without data
  * @write_lo: the first byte that may be written
  * @write_hi: behind the last, without data
- * @mask: every address of the window, with data, and'ed with this stays the same; the memory below
- *	@read_lo, from 0 on, and up to @mask + 32 KiB is mapped and holds no secret
+ * @mask: every address of the window, with data, and'ed with this stays the same; the memory from
+ *	-EXO_GRAFT_GUARD up to @mask + EXO_GRAFT_GUARD is mapped and holds no secret: accesses that
+ *	never happened may read it
  */
 struct exo_graft_layout {
 	u64 start[EXO_REGIONS];
@@ -188,15 +195,23 @@ void exo_graft_layout(const struct exo_graft_prog *prog, struct exo_graft_layout
 
 /**
  * struct exo_graft_run - an invocation; JITed code has a pointer to it
- * @budget: what may still be charged; an outsider stores -1 to kill
- * @read_hi: behind the last byte that may be read, with this invocation's data
- * @write_hi: behind the last that may be written
+ * @budget: what may still be charged. The caller has charged the entry (prog->len) and does not run the
+ *	graft if that makes it negative. An outsider stores -1 to kill, and repeats it until the run is
+ *	over: the run's own subtraction may overwrite it
+ * @read_hi: behind the last byte that may be read, with this invocation's data (= ctx.data_end in
+ *	virtual addresses; ctx.data = layout.start[EXO_REGION_DATA])
+ * @write_hi: behind the last that may be written: @read_hi if data is writable, else layout.write_hi
  * @base: real address of virtual address 0
- * @status: enum exo_graft_status
+ * @status: enum exo_graft_status, EXO_GRAFT_OK at the start. A helper that is not pure may set it: the
+ *	run ends when the helper returns, with the result 0
  * @killed: an outsider did it
  * @priv: the shell's: transaction, environment
  *
- * The context stands behind it, where proved code finds it through r1.
+ * The context stands behind it, where proved code finds it through r1. Sandboxed and interpreted code
+ * has its context, and its zeroed stack, in the window.
+ *
+ * What a run that was aborted left in its context and data is nothing that anybody may look at: the
+ * lowered code may find an abort earlier than the interpreter does. State is the same.
  */
 struct exo_graft_run {
 	s64 budget;
@@ -226,9 +241,12 @@ int exo_graft_check(struct exo_graft_prog *prog, const void *cert, size_t cert_s
  * @state: proof: real address of the state window
  * @helper_imm: immediate of the call of helper n
  * @insns: room for the result
- * @room: slots there
+ * @room: slots there, at most EXO_GRAFT_MAX_LOWERED
+ * @origin: room for as many u16: out: the slot of the graft that each comes from, EXO_ORIGIN_* where
+ *	there is none
+ * @work: exo_graft_lower_room() bytes of scratch memory, aligned as a u64
  * @len: out: slots used
- * @origin: room for as many u16: out: the slot of the graft that each comes from
+ * @stack: out: bytes of BPF stack that the code uses
  */
 struct exo_graft_target {
 	u32 mode;
@@ -239,11 +257,17 @@ struct exo_graft_target {
 	const s32 *helper_imm;
 	struct exo_insn *insns;
 	u32 room;
-	u32 len;
 	u16 *origin;
+	void *work;
+	u32 len;
+	u32 stack;
 };
 
+#define EXO_ORIGIN_PROLOGUE 0xfffeU
+#define EXO_ORIGIN_ABORT 0xffffU
+
 /* core/graft_lower.c */
+size_t exo_graft_lower_room(const struct exo_graft_prog *prog);
 int exo_graft_lower(const struct exo_graft_prog *prog, struct exo_graft_target *target,
 		    struct exo_graft_error *err);
 
