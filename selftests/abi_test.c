@@ -1,9 +1,121 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The contract of every command: sizes, flags, reserved fields, pointers, who may call it. A command that
- * is not in abi_table.h fails table__complete. The same through io_uring is in abi_uring_test.
+ * The contract of every command: sizes, flags, reserved fields, pointers, who may call it, and the
+ * same through io_uring. One table names every command; a command that is not in it fails
+ * table__complete.
  */
-#include "abi_table.h"
+#include <liburing.h>
+#include <stddef.h>
+
+#include "harness.h"
+#include "lib.h"
+
+#define ADMIN 1
+#define THREAD 2
+
+#define MAX_RESERVED 3
+
+/* Offsets of reserved fields and out_ fields. */
+#define AT(type, member) { offsetof(struct type, member), sizeof(((struct type *)0)->member) }
+
+struct field {
+	uint16_t at;
+	uint16_t len;
+};
+
+static const struct command {
+	const char *name;
+	unsigned int cmd;
+	unsigned int size;
+	unsigned int who;
+	uint32_t flags;			/* known ones */
+	struct field reserved[MAX_RESERVED];
+	struct field out[8];
+} commands[] = {
+#define CMD(_nr, _type, ...) { .name = #_nr, .cmd = _nr, .size = sizeof(struct _type), __VA_ARGS__ }
+	CMD(EXO_INFO, exo_info,
+	    .out = { AT(exo_info, out_features), AT(exo_info, out_frames),
+		     AT(exo_info, out_max_ops), AT(exo_info, out_table_bytes),
+		     AT(exo_info, out_env) }),
+	CMD(EXO_ENV_EVENTFD, exo_env_eventfd, .reserved = { AT(exo_env_eventfd, reserved) }),
+	CMD(EXO_ENV_STATUS, exo_env_status,
+	    .out = { AT(exo_env_status, out_env), AT(exo_env_status, out_uid),
+		     AT(exo_env_status, out_bound), AT(exo_env_status, out_deadline_ns) }),
+	CMD(EXO_ENV_LIST, exo_env_list, .out = { AT(exo_env_list, out_done) }),
+	CMD(EXO_QUOTA_GET, exo_quota, .flags = EXO_QUOTA_DEFAULT,
+	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
+	CMD(EXO_QUOTA_SET, exo_quota, .who = ADMIN,
+	    .flags = EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS |
+		     EXO_QUOTA_VIEWS | EXO_QUOTA_GRAFTS | EXO_QUOTA_GRAFT_INSNS |
+		     EXO_QUOTA_GRAFT_JIT | EXO_QUOTA_DEFAULT,
+	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
+	CMD(EXO_CAP_CREATE, exo_cap_create, .reserved = { AT(exo_cap_create, reserved) },
+	    .out = { AT(exo_cap_create, out_cap) }),
+	CMD(EXO_CAP_DERIVE, exo_cap_derive, .reserved = { AT(exo_cap_derive, reserved) },
+	    .out = { AT(exo_cap_derive, out_cap) }),
+	CMD(EXO_CAP_REVOKE, exo_cap_revoke, .reserved = { AT(exo_cap_revoke, reserved) }),
+	CMD(EXO_CAP_CHECK, exo_cap_check, .reserved = { AT(exo_cap_check, reserved) }),
+	CMD(EXO_MEM_POOL, exo_mem_pool, .who = ADMIN,
+	    .flags = EXO_POOL_GROW | EXO_POOL_SHRINK | EXO_POOL_HUGE | EXO_POOL_NODE,
+	    .reserved = { AT(exo_mem_pool, reserved) }, .out = { AT(exo_mem_pool, out_done) }),
+	CMD(EXO_MEM_ALLOC, exo_mem_alloc, .flags = EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE,
+	    .out = { AT(exo_mem_alloc, out_done) }),
+	CMD(EXO_MEM_FREE, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
+	CMD(EXO_MEM_IMPORT, exo_mem_import, .reserved = { AT(exo_mem_import, reserved) },
+	    .out = { AT(exo_mem_import, out_frame), AT(exo_mem_import, out_rights),
+		     AT(exo_mem_import, out_order) }),
+	CMD(EXO_MEM_DROP, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
+	CMD(EXO_MEM_VIEW_CREATE, exo_mem_view_create, .flags = EXO_VIEW_LAZY | EXO_VIEW_MONITOR,
+	    .reserved = { AT(exo_mem_view_create, reserved) },
+	    .out = { AT(exo_mem_view_create, out_view), AT(exo_mem_view_create, out_offset) }),
+	CMD(EXO_MEM_VIEW_DESTROY, exo_mem_view, .reserved = { AT(exo_mem_view, reserved) }),
+	CMD(EXO_MEM_BIND, exo_mem_batch, .reserved = { AT(exo_mem_batch, reserved) },
+	    .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_UNBIND, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_REBIND, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_PROTECT, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_FLUSH, exo_mem_view, .reserved = { AT(exo_mem_view, reserved) }),
+	CMD(EXO_MEM_HARVEST, exo_mem_harvest,
+	    .flags = EXO_HARVEST_CLEAR_ACCESSED | EXO_HARVEST_CLEAR_DIRTY,
+	    .reserved = { AT(exo_mem_harvest, reserved) },
+	    .out = { AT(exo_mem_harvest, out_accessed), AT(exo_mem_harvest, out_dirty) }),
+	CMD(EXO_MEM_UPCALL, exo_mem_upcall, .who = THREAD, .flags = EXO_UPCALL_REMOVE,
+	    .reserved = { AT(exo_mem_upcall, reserved) }),
+	CMD(EXO_MEM_RESUME, exo_mem_resume, .who = THREAD),
+	CMD(EXO_MEM_WAKE, exo_mem_wake, .reserved = { AT(exo_mem_wake, reserved) }),
+	CMD(EXO_MEM_REVOKE, exo_mem_revoke, .who = ADMIN, .reserved = { AT(exo_mem_revoke, reserved) },
+	    .out = { AT(exo_mem_revoke, out_asked) }),
+	CMD(EXO_MEM_LOG, exo_mem_log, .reserved = { AT(exo_mem_log, reserved) },
+	    .out = { AT(exo_mem_log, out_done), AT(exo_mem_log, out_left) }),
+	CMD(EXO_MEM_QUERY, exo_mem_query, .reserved = { AT(exo_mem_query, reserved) },
+	    .out = { AT(exo_mem_query, out_done) }),
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define BUF 4096
+
+static const struct command *each(unsigned int i)
+{
+	return &commands[i];
+}
+
+/* A command with a zeroed struct whose size field says len. */
+static int call(int fd, const struct command *c, unsigned char *buf, uint32_t len)
+{
+	memcpy(buf, &len, sizeof(len));
+	return t_ioctl(fd, c->cmd, buf);
+}
+
+static int call_zero(int fd, const struct command *c, uint32_t len)
+{
+	unsigned char buf[BUF];
+
+	memset(buf, 0, sizeof(buf));
+	return call(fd, c, buf, len);
+}
 
 /* Two pages, the second one not there; returns the end of the first. */
 static char *page_end(int prot)
@@ -360,4 +472,162 @@ TEST(mmap__bad)
 		ASSERT_EQ((long)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd,
 				     (off_t)(((uint64_t)k << EXO_MMAP_SHIFT) | (9999ULL << 40))),
 			  (long)MAP_FAILED);
+}
+
+/* ---- the same through io_uring --------------------------------------------------------------------- */
+
+static struct io_uring ring;
+
+static void ring_init(unsigned int flags)
+{
+	int fd = t_open();
+
+	t_need_feature(fd, EXO_FEATURE_URING, "io_uring commands");
+	close(fd);
+	ASSERT_EQ(io_uring_queue_init(8, &ring, flags), 0);
+}
+
+static struct io_uring_sqe *get_sqe(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	if (!sqe)
+		FAIL("the ring is full");
+	memset(sqe, 0, sizeof(*sqe));
+	return sqe;
+}
+
+static int uring_reserved(int fd, unsigned int cmd, void *arg, uint64_t reserved)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+	struct exo_uring_cmd body = { (uintptr_t)arg, reserved };
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = fd;
+	sqe->cmd_op = cmd;
+	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+	ASSERT_EQ(io_uring_submit(&ring), 1);
+	ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
+	ret = cqe->res;
+	io_uring_cqe_seen(&ring, cqe);
+	return ret;
+}
+
+static int uring(int fd, unsigned int cmd, void *arg)
+{
+	return uring_reserved(fd, cmd, arg, 0);
+}
+
+/* Catches: a second way in with other rules (INV-REQ-4). */
+TEST(uring__same_table)
+{
+	unsigned char buf[BUF];
+	unsigned int i, nr;
+	int fd;
+
+	ring_init(0);
+	fd = t_open();
+	for (i = 0; i < NR_COMMANDS; i++) {
+		const struct command *c = each(i);
+		uint32_t size = c->size, shorter = c->size - 8, longer = c->size + 16;
+		int ret;
+
+		memset(buf, 0, sizeof(buf));
+		memcpy(buf, &size, 4);
+		ret = uring(fd, c->cmd, buf);
+		if (c->who) {
+			ASSERT_EQ_FOR(ret, -EOPNOTSUPP, "%s", c->name);
+			continue;
+		}
+		ASSERT_EQ_FOR(ret, call_zero(fd, c, c->size), "%s", c->name);
+		memset(buf, 0, sizeof(buf));
+		memcpy(buf, &shorter, 4);
+		ASSERT_EQ_FOR(uring(fd, c->cmd, buf), -EINVAL, "%s", c->name);
+		memset(buf, 0, sizeof(buf));
+		memcpy(buf, &longer, 4);
+		ASSERT_EQ_FOR(uring(fd, c->cmd, buf), call_zero(fd, c, c->size), "%s", c->name);
+		buf[longer - 1] = 1;
+		memcpy(buf, &longer, 4);
+		ASSERT_EQ_FOR(uring(fd, c->cmd, buf), -E2BIG, "%s", c->name);
+		ASSERT_EQ_FOR(uring(fd, c->cmd, NULL), -EFAULT, "%s", c->name);
+		memcpy(buf, &size, 4);
+		ASSERT_EQ_FOR(uring_reserved(fd, c->cmd, buf, 1), -EINVAL, "%s", c->name);
+	}
+	for (nr = 0x40; nr < 256; nr += 17)
+		ASSERT_EQ(uring(fd, _IO(EXO_TYPE, nr), buf), -ENOTTY);
+}
+
+/* Catches: requests of a worker that miss what they wrote, or lose the count (INV-REQ-3). */
+TEST(uring__works)
+{
+	uint32_t frames[64];
+	struct exo_mem_alloc alloc = { .size = sizeof(alloc), .count = 64,
+				       .frames_ptr = (uintptr_t)frames };
+	struct exo_mem_op op = { .count = 1, .rights = RW };
+	struct exo_mem_batch batch = { .size = sizeof(batch), .count = 1, .ops = (uintptr_t)&op };
+	struct view view;
+	int fd;
+
+	ring_init(0);
+	fd = t_open();
+	t_view(fd, 512, 0, 0, &view);
+	ASSERT_EQ(uring(fd, EXO_MEM_ALLOC, &alloc), 0);
+	ASSERT_EQ(alloc.out_done, 64);
+	op.frame = frames[5];
+	batch.view = view.id;
+	ASSERT_EQ(uring(fd, EXO_MEM_BIND, &batch), 0);
+	ASSERT_EQ(batch.out_done, 1);
+	*t_page(&view, 0) = 77;
+	ASSERT_EQ(t_peek(fd, frames[5]), 77);
+	ASSERT_EQ(uring(fd, EXO_MEM_BIND, &batch), -EBUSY);
+	ASSERT_EQ(batch.out_done, 0);
+	batch.out_done = 0;
+	op = (struct exo_mem_op){ .count = 1 };
+	ASSERT_EQ(uring(fd, EXO_MEM_UNBIND, &batch), 0);
+	ASSERT_EQ(view.slots[0], 0);
+}
+
+/* Catches: an environment that outlives its file because a request in flight was lost (INV-ENV-1). */
+TEST(uring__fixed_file)
+{
+	struct exo_info info = { .size = sizeof(info) };
+	struct exo_uring_cmd body = { (uintptr_t)&info, 0 };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int fd;
+
+	ring_init(0);
+	fd = t_open();
+	ASSERT_EQ(io_uring_register_files(&ring, &fd, 1), 0);
+	close(fd);
+	sqe = get_sqe();
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = 0;
+	sqe->flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
+	sqe->cmd_op = EXO_INFO;
+	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+	ASSERT_EQ(io_uring_submit(&ring), 1);
+	ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
+	ASSERT_EQ(cqe->res, 0);
+	ASSERT_GT(info.out_frames, 0);
+	io_uring_cqe_seen(&ring, cqe);
+	io_uring_queue_exit(&ring);
+}
+
+/* Catches: completions that nobody polls for. */
+TEST(uring__iopoll)
+{
+	struct exo_info info = { .size = sizeof(info) };
+	int fd, ret;
+
+	ring_init(IORING_SETUP_IOPOLL);
+	fd = t_open();
+	ret = uring(fd, EXO_INFO, &info);
+	/* Newer kernels complete it without polling. */
+	if (ret)
+		ASSERT_EQ(ret, -EOPNOTSUPP);
+	else
+		ASSERT_GT(info.out_env, 0);
 }
