@@ -1,34 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stale translations and lost dirty bits (INV-VIEW-5, INV-VIEW-6, INV-FRAME-5): nothing reports them but
- * a second CPU that looks. A reader on CPU 1 has a page's translation in its TLB; CPU 0 changes what is
- * bound there; once the call has returned the reader must see the new frame. Each path through the
- * flushing code has its own test; every round counts each page read after it.
+ * Stale translations (INV-VIEW-5, INV-FRAME-5): nothing reports them but a second CPU that looks. A reader
+ * on CPU 1 has a page's translation in its TLB; CPU 0 changes what is bound there; once the call has
+ * returned the reader must see the new frame. Each path through the flushing code has its own test; every
+ * round counts each page read after it. Lost dirty bits are in mem_dirty_test.
  *
  * Some thousand rounds a path; EXO_TEST_ROUNDS=100000 for the measure M10.
  */
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-
-#include "harness.h"
-#include "lib.h"
+#include "stale_setup.h"
 
 uint32_t test_pool_frames = 4096;
 uint32_t test_pool_huge = 4;
 
-#define ROUNDS 3000
-#define MAX 64
-
-/* What stands in the first word of the frames of set s, for page i. */
-#define VALUE(s, i) (((uint64_t)(s) + 1) << 32 | (i))
 #define POISON 0xdeadULL
-
-static int fd;
-static unsigned int budget_ms = 4000;	/* of a path */
-static struct view view;
-static uint32_t nr_pages, pages[MAX];
-static uint32_t frames[2][MAX];
 
 /* The reader's side. Each word has a cache line of its own. */
 static struct {
@@ -39,16 +23,6 @@ static struct {
 	bool stop;
 	bool store;		/* store instead of load: it must fault */
 } shared;
-
-static void pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		SKIP("needs two CPUs");
-}
 
 static void wait_for(const uint64_t *what, uint64_t value)
 {
@@ -125,37 +99,6 @@ static uint64_t run(unsigned int rounds, void (*change)(unsigned int set), const
 		  (unsigned long long)shared.checked, (unsigned long long)shared.stale);
 	ASSERT_EQ(shared.checked, (uint64_t)rounds * nr_pages);
 	return shared.stale;
-}
-
-/* ---- the set-up of a path ---------------------------------------------------------------------------------- */
-
-static void fill_sets(void)
-{
-	uint32_t s, i;
-
-	for (s = 0; s < 2; s++) {
-		t_alloc_any(fd, frames[s], nr_pages);
-		for (i = 0; i < nr_pages; i++)
-			t_fill(fd, frames[s][i], VALUE(s, i));
-	}
-}
-
-/* n pages at first, first + step, ... in a view that starts at align beyond 2 MiB. */
-static void setup(uint32_t n, uint32_t first, uint32_t step, uint32_t flags, size_t align)
-{
-	uint32_t i;
-
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP("needs two CPUs");
-	fd = t_open();
-	nr_pages = n;
-	for (i = 0; i < n; i++)
-		pages[i] = first + i * step;
-	ASSERT_EQ(t_view_create(fd, 64 * 512, flags, 0, &view), 0);
-	ASSERT_EQ(t_view_map(&view, NULL, align), 0);
-	fill_sets();
-	for (i = 0; i < n; i++)
-		ASSERT_EQ(t_bind(&view, pages[i], 1, frames[0][i], RW), 0);
 }
 
 static void batch(unsigned int cmd, unsigned int set, uint32_t rights)
@@ -307,8 +250,6 @@ TEST_LONG(lazy__flush, 600)
 
 /* ---- 2 MiB -------------------------------------------------------------------------------------------------- */
 
-static uint32_t huge[2];
-
 static void huge_rebind(unsigned int set)
 {
 	ASSERT_EQ(t_rebind(&view, 512, 512, huge[set], RW), 0);
@@ -327,31 +268,6 @@ static void huge_partial(unsigned int set)
 
 	for (i = 0; i < nr_pages; i++)
 		ASSERT_EQ(t_rebind(&view, pages[i], 1, huge[set] + pages[i] - 512, RW), 0);
-}
-
-static void setup_huge(void)
-{
-	uint32_t s, i;
-
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP("needs two CPUs");
-	fd = t_open();
-	nr_pages = 4;
-	for (i = 0; i < nr_pages; i++)
-		pages[i] = 512 + i * 137;
-	ASSERT_EQ(t_view_create(fd, 2048, 0, 0, &view), 0);
-	ASSERT_EQ(t_view_map(&view, NULL, 0), 0);
-	for (s = 0; s < 2; s++) {
-		volatile uint64_t *mem;
-
-		huge[s] = t_huge(fd);
-		mem = t_window(fd, huge[s], 512, PROT_READ | PROT_WRITE);
-		ASSERT_TRUE(mem);
-		for (i = 0; i < nr_pages; i++)
-			mem[(pages[i] - 512) * 512] = VALUE(s, i);
-		munmap((void *)mem, HUGE_PAGE);
-	}
-	ASSERT_EQ(t_bind(&view, 512, 512, huge[0], RW), 0);
 }
 
 TEST_LONG(huge__rebind, 600)
@@ -484,17 +400,22 @@ static void setup_free(uint32_t flags)
 
 static unsigned int give_rounds;
 
-static void give_all(unsigned int set)
+/* What the last round gave away comes back. */
+static void take_back(unsigned int set)
 {
 	uint32_t i;
 
-	/* What the last round gave away comes back first. */
-	if (give_rounds++) {
-		ASSERT_EQ(t_free(thief, frames[set], nr_pages, NULL), 0);
-		ASSERT_EQ(t_alloc(fd, EXO_ALLOC_THESE, frames[set], nr_pages, NULL), 0);
-		for (i = 0; i < nr_pages; i++)
-			t_fill(fd, frames[set][i], VALUE(set, i));
-	}
+	if (!give_rounds++)
+		return;
+	ASSERT_EQ(t_free(thief, frames[set], nr_pages, NULL), 0);
+	ASSERT_EQ(t_alloc(fd, EXO_ALLOC_THESE, frames[set], nr_pages, NULL), 0);
+	for (i = 0; i < nr_pages; i++)
+		t_fill(fd, frames[set][i], VALUE(set, i));
+}
+
+static void give_all(unsigned int set)
+{
+	take_back(set);
 	give_away(set);
 }
 
@@ -513,12 +434,7 @@ static void lazy_give(unsigned int set)
 {
 	uint32_t i;
 
-	if (give_rounds++) {
-		ASSERT_EQ(t_free(thief, frames[set], nr_pages, NULL), 0);
-		ASSERT_EQ(t_alloc(fd, EXO_ALLOC_THESE, frames[set], nr_pages, NULL), 0);
-		for (i = 0; i < nr_pages; i++)
-			t_fill(fd, frames[set][i], VALUE(set, i));
-	}
+	take_back(set);
 	batch(EXO_MEM_REBIND, set, RW);
 	/* No flush here: freeing has to see to it. */
 	ASSERT_EQ(t_free(fd, frames[!set], nr_pages, NULL), 0);
@@ -533,150 +449,3 @@ TEST_LONG(free__lazy_without_flush, 600)
 	slow_path(lazy_give, "frames that leave a lazy view and change owner");
 }
 
-/* ---- dirty bits ----------------------------------------------------------------------------------------------- */
-
-static bool writer_stop;
-
-/* Until the other CPU has stored something, or is not running. */
-static void let_it_write(uint64_t was)
-{
-	unsigned int spin;
-
-	for (spin = 0; spin < 2000 && *t_page(&view, pages[0]) == was; spin++)
-		__builtin_ia32_pause();
-}
-
-static void *writer(void *arg)
-{
-	volatile uint64_t *word = t_page(&view, pages[0]);
-
-	pin_to(1);
-	while (!__atomic_load_n(&writer_stop, __ATOMIC_ACQUIRE))
-		++*word;
-	return NULL;
-}
-
-/*
- * A store after HARVEST has cleared the bit, and before the next HARVEST begins, must be in the next
- * one's answer. Catches: a cleared dirty bit that a TLB still has, so that stores are lost
- * (INV-VIEW-6).
- */
-TEST_LONG(dirty__no_store_is_lost, 600)
-{
-	unsigned int rounds = test_rounds(ROUNDS * 2, 10), i;
-	uint64_t after = 0, before, lost = 0, counted = 0, start = test_now_ns();
-	uint32_t dirty;
-	pthread_t thread;
-	uint8_t bits;
-	bool have = false;
-
-	setup(1, 77, 1, 0, 0);
-	pin_to(0);
-	writer_stop = false;
-	ASSERT_EQ(pthread_create(&thread, NULL, writer, NULL), 0);
-	for (i = 0; i < rounds && !(have && test_late(start, budget_ms)); i++) {
-		before = *t_page(&view, pages[0]);
-		ASSERT_EQ(t_harvest(&view, pages[0], 1, EXO_HARVEST_CLEAR_DIRTY, &bits, NULL, &dirty), 0);
-		if (have && before != after) {
-			counted++;
-			lost += !dirty;
-		}
-		after = *t_page(&view, pages[0]);
-		have = true;
-		let_it_write(after);
-	}
-	writer_stop = true;
-	pthread_join(thread, NULL);
-	test_note("dirty: %u rounds, %llu with stores, %llu lost", i, (unsigned long long)counted,
-		  (unsigned long long)lost);
-	ASSERT_GT(counted, 0);
-	ASSERT_EQ(lost, 0);
-}
-
-/* The same with one entry of 2 MiB. */
-TEST_LONG(dirty__huge, 600)
-{
-	unsigned int rounds = test_rounds(ROUNDS, 10), i;
-	uint64_t after = 0, before, lost = 0, counted = 0, start = test_now_ns();
-	static uint8_t bits[512];
-	pthread_t thread;
-	bool have = false;
-
-	setup_huge();
-	pin_to(0);
-	writer_stop = false;
-	ASSERT_EQ(pthread_create(&thread, NULL, writer, NULL), 0);
-	for (i = 0; i < rounds && !(have && test_late(start, budget_ms)); i++) {
-		before = *t_page(&view, pages[0]);
-		ASSERT_EQ(t_harvest(&view, 512, 512, EXO_HARVEST_CLEAR_DIRTY, bits, NULL, NULL), 0);
-		if (have && before != after) {
-			counted++;
-			lost += !(bits[pages[0] - 512] & EXO_OP_DIRTY);
-		}
-		after = *t_page(&view, pages[0]);
-		have = true;
-		let_it_write(after);
-	}
-	writer_stop = true;
-	pthread_join(thread, NULL);
-	test_note("dirty, 2 MiB: %u rounds, %llu with stores, %llu lost", i,
-		  (unsigned long long)counted, (unsigned long long)lost);
-	ASSERT_GT(counted, 0);
-	ASSERT_EQ(lost, 0);
-}
-
-/*
- * Stores up to the unbind: what the frame holds more than at the last report must be reported by the
- * UNBIND. The writer runs into SIGBUS and waits there until the page is back.
- */
-static void *stubborn_writer(void *arg)
-{
-	volatile uint64_t *word = t_page(&view, pages[0]);
-	uint64_t n = 1;
-
-	pin_to(1);
-	while (!__atomic_load_n(&writer_stop, __ATOMIC_ACQUIRE))
-		if (!t_store(word, n))
-			n++;
-	return NULL;
-}
-
-TEST_LONG(dirty__reported_by_unbind, 600)
-{
-	unsigned int rounds = test_rounds(ROUNDS, 10), i;
-	uint64_t last, now, lost = 0, counted = 0, start = test_now_ns();
-	volatile uint64_t *window;
-	pthread_t thread;
-
-	setup(1, 77, 1, 0, 0);
-	pin_to(0);
-	window = t_window(fd, frames[0][0], 1, PROT_READ);
-	ASSERT_TRUE(window);
-	writer_stop = false;
-	ASSERT_EQ(t_unbind(&view, pages[0], 1), 0);
-	last = *window;
-	ASSERT_EQ(pthread_create(&thread, NULL, stubborn_writer, NULL), 0);
-	for (i = 0; i < rounds && (i < 50 || !test_late(start, budget_ms)); i++) {
-		struct exo_mem_op op = { pages[0], 1, frames[0][0], RW, 0 };
-		unsigned int spin;
-
-		ASSERT_EQ(t_batch(&view, EXO_MEM_BIND, &op, 1, 0, NULL), 0);
-		for (spin = 0; spin < 3000 && *window == last; spin++)
-			__builtin_ia32_pause();
-		op = (struct exo_mem_op){ pages[0], 1, 0, 0, 0 };
-		ASSERT_EQ(t_batch(&view, EXO_MEM_UNBIND, &op, 1, EXO_BATCH_REPORT, NULL), 0);
-		now = *window;
-		/* Dirty without a store is no harm: a fault on a store may come just before the unbind. */
-		if (now != last) {
-			counted++;
-			lost += !(op.flags & EXO_OP_DIRTY);
-		}
-		last = now;
-	}
-	writer_stop = true;
-	pthread_join(thread, NULL);
-	test_note("unbind: %u rounds, %llu with stores, %llu not reported", i,
-		  (unsigned long long)counted, (unsigned long long)lost);
-	ASSERT_GT(counted, 0);
-	ASSERT_EQ(lost, 0);
-}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One table names every command, for the tests of the contract. Each program includes it once. */
+#ifndef EXO_ABI_TABLE_H
+#define EXO_ABI_TABLE_H
+
+#include <stddef.h>
+
+#include "harness.h"
+#include "lib.h"
+
+#define ADMIN 1
+#define THREAD 2
+
+#define MAX_RESERVED 3
+
+/* Offsets of reserved fields and out_ fields. */
+#define AT(type, member) { offsetof(struct type, member), sizeof(((struct type *)0)->member) }
+
+struct field {
+	uint16_t at;
+	uint16_t len;
+};
+
+static const struct command {
+	const char *name;
+	unsigned int cmd;
+	unsigned int size;
+	unsigned int who;
+	uint32_t flags;			/* known ones */
+	struct field reserved[MAX_RESERVED];
+	struct field out[8];
+} commands[] = {
+#define CMD(_nr, _type, ...) { .name = #_nr, .cmd = _nr, .size = sizeof(struct _type), __VA_ARGS__ }
+	CMD(EXO_INFO, exo_info,
+	    .out = { AT(exo_info, out_features), AT(exo_info, out_frames),
+		     AT(exo_info, out_max_ops), AT(exo_info, out_table_bytes),
+		     AT(exo_info, out_env) }),
+	CMD(EXO_ENV_EVENTFD, exo_env_eventfd, .reserved = { AT(exo_env_eventfd, reserved) }),
+	CMD(EXO_ENV_STATUS, exo_env_status,
+	    .out = { AT(exo_env_status, out_env), AT(exo_env_status, out_uid),
+		     AT(exo_env_status, out_bound), AT(exo_env_status, out_deadline_ns) }),
+	CMD(EXO_ENV_LIST, exo_env_list, .out = { AT(exo_env_list, out_done) }),
+	CMD(EXO_QUOTA_GET, exo_quota, .flags = EXO_QUOTA_DEFAULT,
+	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
+	CMD(EXO_QUOTA_SET, exo_quota, .who = ADMIN,
+	    .flags = EXO_QUOTA_FRAMES | EXO_QUOTA_MIN | EXO_QUOTA_DEADLINE | EXO_QUOTA_ENVS |
+		     EXO_QUOTA_VIEWS | EXO_QUOTA_GRAFTS | EXO_QUOTA_GRAFT_INSNS |
+		     EXO_QUOTA_GRAFT_JIT | EXO_QUOTA_DEFAULT,
+	    .out = { AT(exo_quota, out_frames), AT(exo_quota, out_envs) }),
+	CMD(EXO_CAP_CREATE, exo_cap_create, .reserved = { AT(exo_cap_create, reserved) },
+	    .out = { AT(exo_cap_create, out_cap) }),
+	CMD(EXO_CAP_DERIVE, exo_cap_derive, .reserved = { AT(exo_cap_derive, reserved) },
+	    .out = { AT(exo_cap_derive, out_cap) }),
+	CMD(EXO_CAP_REVOKE, exo_cap_revoke, .reserved = { AT(exo_cap_revoke, reserved) }),
+	CMD(EXO_CAP_CHECK, exo_cap_check, .reserved = { AT(exo_cap_check, reserved) }),
+	CMD(EXO_MEM_POOL, exo_mem_pool, .who = ADMIN,
+	    .flags = EXO_POOL_GROW | EXO_POOL_SHRINK | EXO_POOL_HUGE | EXO_POOL_NODE,
+	    .reserved = { AT(exo_mem_pool, reserved) }, .out = { AT(exo_mem_pool, out_done) }),
+	CMD(EXO_MEM_ALLOC, exo_mem_alloc, .flags = EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE,
+	    .out = { AT(exo_mem_alloc, out_done) }),
+	CMD(EXO_MEM_FREE, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
+	CMD(EXO_MEM_IMPORT, exo_mem_import, .reserved = { AT(exo_mem_import, reserved) },
+	    .out = { AT(exo_mem_import, out_frame), AT(exo_mem_import, out_rights),
+		     AT(exo_mem_import, out_order) }),
+	CMD(EXO_MEM_DROP, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
+	CMD(EXO_MEM_VIEW_CREATE, exo_mem_view_create, .flags = EXO_VIEW_LAZY | EXO_VIEW_MONITOR,
+	    .reserved = { AT(exo_mem_view_create, reserved) },
+	    .out = { AT(exo_mem_view_create, out_view), AT(exo_mem_view_create, out_offset) }),
+	CMD(EXO_MEM_VIEW_DESTROY, exo_mem_view, .reserved = { AT(exo_mem_view, reserved) }),
+	CMD(EXO_MEM_BIND, exo_mem_batch, .reserved = { AT(exo_mem_batch, reserved) },
+	    .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_UNBIND, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_REBIND, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_PROTECT, exo_mem_batch, .flags = EXO_BATCH_REPORT,
+	    .reserved = { AT(exo_mem_batch, reserved) }, .out = { AT(exo_mem_batch, out_done) }),
+	CMD(EXO_MEM_FLUSH, exo_mem_view, .reserved = { AT(exo_mem_view, reserved) }),
+	CMD(EXO_MEM_HARVEST, exo_mem_harvest,
+	    .flags = EXO_HARVEST_CLEAR_ACCESSED | EXO_HARVEST_CLEAR_DIRTY,
+	    .reserved = { AT(exo_mem_harvest, reserved) },
+	    .out = { AT(exo_mem_harvest, out_accessed), AT(exo_mem_harvest, out_dirty) }),
+	CMD(EXO_MEM_UPCALL, exo_mem_upcall, .who = THREAD, .flags = EXO_UPCALL_REMOVE,
+	    .reserved = { AT(exo_mem_upcall, reserved) }),
+	CMD(EXO_MEM_RESUME, exo_mem_resume, .who = THREAD),
+	CMD(EXO_MEM_WAKE, exo_mem_wake, .reserved = { AT(exo_mem_wake, reserved) }),
+	CMD(EXO_MEM_REVOKE, exo_mem_revoke, .who = ADMIN, .reserved = { AT(exo_mem_revoke, reserved) },
+	    .out = { AT(exo_mem_revoke, out_asked) }),
+	CMD(EXO_MEM_LOG, exo_mem_log, .reserved = { AT(exo_mem_log, reserved) },
+	    .out = { AT(exo_mem_log, out_done), AT(exo_mem_log, out_left) }),
+	CMD(EXO_MEM_QUERY, exo_mem_query, .reserved = { AT(exo_mem_query, reserved) },
+	    .out = { AT(exo_mem_query, out_done) }),
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define BUF 4096
+
+static const struct command *each(unsigned int i)
+{
+	return &commands[i];
+}
+
+/* A command with a zeroed struct whose size field says len. */
+static int call(int fd, const struct command *c, unsigned char *buf, uint32_t len)
+{
+	memcpy(buf, &len, sizeof(len));
+	return t_ioctl(fd, c->cmd, buf);
+}
+
+static __attribute__((unused)) int call_zero(int fd, const struct command *c, uint32_t len)
+{
+	unsigned char buf[BUF];
+
+	memset(buf, 0, sizeof(buf));
+	return call(fd, c, buf, len);
+}
+
+#endif
