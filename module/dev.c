@@ -27,6 +27,7 @@ struct address_space *exo_mapping;
 static const struct exo_noun *const nouns[] = {
 	&exo_env_noun,
 	&exo_cap_noun,
+	&exo_graft_noun,
 	&exo_mem_noun,
 };
 

@@ -73,6 +73,7 @@ struct exo_noun {
 
 extern const struct exo_noun exo_env_noun;
 extern const struct exo_noun exo_cap_noun;
+extern const struct exo_noun exo_graft_noun;
 extern const struct exo_noun exo_mem_noun;
 
 int exo_nouns_init(void);

@@ -185,6 +185,23 @@ TRACE_EVENT(exo_cap_fail,
 	TP_printk("env=%llu uid=%u failures=%u", __entry->env, __entry->uid, __entry->failures)
 );
 
+/* A run of a graft was aborted; status is an enum exo_graft_status. */
+TRACE_EVENT(exo_graft_abort,
+	TP_PROTO(u64 env, u32 graft, u32 status),
+	TP_ARGS(env, graft, status),
+	TP_STRUCT__entry(
+		__field(u64, env)
+		__field(u32, graft)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->env = env;
+		__entry->graft = graft;
+		__entry->status = status;
+	),
+	TP_printk("env=%llu graft=%u status=%u", __entry->env, __entry->graft, __entry->status)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Faults on views (INV-FAULT-1): a bound slot is installed; else the software TLB is asked, then
- * the thread's upcall, then the monitor; else SIGBUS.
+ * Faults on views (INV-FAULT-1): a bound slot is installed; else the software TLB is asked,
+ * then the view's graft, then the thread's upcall, then the monitor; else SIGBUS.
  *
  * A handler runs under the mmap lock or, from 6.4 on, under the VMA's own lock. Either keeps the
  * VMA, its page tables and with the file the environment. view->lock orders faults with batches
@@ -12,6 +12,7 @@
 #include "compat/mm.h"
 #include "compat/pgtable.h"
 #include "core/stlb.h"
+#include "mem/graft.h"
 #include "mem/view.h"
 #include "trace.h"
 
@@ -85,6 +86,8 @@ static vm_fault_t resolve(struct exo_view *view, struct vm_fault *vmf, u32 page,
 	slot = at ? *at : 0;
 	if (!slot && view->stlb)
 		slot = stlb_bind(view, page, write);
+	if (!slot && unlikely(view->graft))
+		slot = exo_fault_graft(view, page, *fault);
 	if (slot && write && !exo_slot_write(slot))
 		*fault |= EXO_FAULT_PROT;
 	else if (slot)

@@ -52,6 +52,7 @@ enum exo_frame_phase {
 	EXO_PHASE_QUARANTINED,
 };
 
+struct exo_graft_attachment;
 struct exo_view;
 
 /**
@@ -177,6 +178,7 @@ struct exo_grant {
  * @views: view number -> struct exo_view, only this environment's
  * @view_hints: the view with that number, modulo EXO_VIEW_HINTS, or another, or NULL
  * @upcalls: the fault side's own
+ * @victim: says what is taken, or NULL; under @leave_lock
  * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
  * @asks: what it was asked for and has not given yet
  * @asked: frames asked for, ever; asked = given + taken + asks.total (INV-REV-4)
@@ -207,6 +209,7 @@ struct exo_mem_env {
 	struct xarray views;
 	struct exo_view *view_hints[EXO_VIEW_HINTS];
 	struct exo_upcalls *upcalls;
+	struct exo_graft_attachment *victim;
 
 	spinlock_t revoke_lock;
 	struct exo_asks asks;

@@ -3,6 +3,7 @@
  * The noun "mem": glues frames and views together.
  */
 #include "dev.h"
+#include "mem/graft.h"
 #include "mem/view.h"
 
 static int noun_init(void)
@@ -14,7 +15,13 @@ static int noun_init(void)
 		return ret;
 	ret = exo_views_init();
 	if (ret)
-		exo_frames_exit();
+		goto err_frames;
+	exo_fault_graft_init();
+	exo_victim_graft_init();
+	return 0;
+
+err_frames:
+	exo_frames_exit();
 	return ret;
 }
 
@@ -41,6 +48,7 @@ static int mem_env_init(struct exo_env *env)
 static void mem_env_exit(struct exo_env *env)
 {
 	exo_views_env_exit(env);
+	exo_victim_graft_drop(env->mem);
 	exo_frames_env_exit(env);
 }
 

@@ -4,7 +4,8 @@
  *
  * Asking is possible from everywhere, the shrinker and the OOM notifier included: it takes leaf
  * locks only. Taking is done by one worker. Which frames it takes, if the owner leaves that to
- * it: of the oldest ones first those that are bound nowhere, then those that were held longest.
+ * it, and has no graft that says so: of the oldest ones first those that are bound nowhere, then
+ * those that were held longest.
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -12,6 +13,7 @@
 
 #include "core/quota.h"
 #include "dev.h"
+#include "mem/graft.h"
 #include "mem/pool.h"
 #include "trace.h"
 
@@ -285,9 +287,16 @@ static void victim_locked(struct exo_mem_env *mem, struct exo_frame *frame, stru
 static void choose_victims(struct exo_mem_env *mem, struct victims *victims)
 {
 	struct exo_frame *frame, *tmp;
+	u32 i, n, named[EXO_FRAME_BATCH];
 	u32 look = VICTIM_LOOK;
 
+	n = exo_victim_graft(mem, victims->want, named, EXO_FRAME_BATCH);
 	spin_lock(&mem->frames_lock);
+	for (i = 0; i < n && !victims_enough(victims); i++) {
+		frame = exo_victim_frame_locked(mem, named[i]);
+		if (frame)
+			victim_locked(mem, frame, victims);
+	}
 	list_for_each_entry_safe(frame, tmp, &mem->held, held) {
 		if (!look-- || victims_enough(victims))
 			break;

@@ -241,6 +241,25 @@ int exo_slot_record(struct exo_view *view, u32 page, u32 nr, bool write)
 	return ret;
 }
 
+/**
+ * exo_slot_record_spare() - exo_slot_record() where nothing may sleep
+ * @view: locked
+ * @page: below view->pages; this frame isn't bound there yet
+ * @nr: frame, below exo_nr_frames
+ * @write: is it bound for writing?
+ * @spare: a binding of the view's environment, for a frame that is bound already; NULL there when
+ *	it was used
+ *
+ * Return: 0; -EACCES; -ESTALE; -EOVERFLOW: bound too often; -EAGAIN: there is no spare.
+ */
+int exo_slot_record_spare(struct exo_view *view, u32 page, u32 nr, bool write,
+			  struct exo_binding **spare)
+{
+	struct exo_frame *frame = exo_frame(nr);
+
+	return frame ? record(view, page, nr, frame, write, spare) : -EACCES;
+}
+
 static bool is_inline(const struct exo_view *view, u32 page, const struct exo_frame *frame)
 {
 	return frame->bpage == page && frame->bview == view->number;

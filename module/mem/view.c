@@ -15,6 +15,7 @@
 #include "compat/mm.h"
 #include "compat/mmap_lock.h"
 #include "core/stlb.h"
+#include "mem/graft.h"
 #include "mem/view.h"
 
 /* Every live view, by number. */
@@ -305,6 +306,7 @@ static int view_kill(struct exo_view *view)
 		return view->vma ? -EBUSY : -ENOENT;
 	}
 	view->dead = true;
+	exo_fault_graft_drop(view);
 	cmpxchg(&env->mem->view_hints[view->number % EXO_VIEW_HINTS], view, NULL);
 	xa_erase(&env->mem->views, view->number);
 	xa_lock(&exo_view_index);

@@ -27,6 +27,8 @@
 #include "core/slot.h"
 #include "mem/frame.h"
 
+struct exo_graft_attachment;
+
 #define EXO_VIEW_MAX_PAGES (1U << 26)
 #define EXO_VIEWS_MAX 65535		/* numbers are global: they are part of the mmap offset */
 
@@ -71,6 +73,7 @@ struct exo_region {
  * @seq: number of the last batch that took translations away
  * @flushed: of the last such batch after which the TLBs were flushed; read without @lock by
  *	revocation
+ * @graft: answers faults, or NULL
  * @wait: faults that wait for a monitor
  * @waiters: the former, under @wait's own lock
  */
@@ -96,6 +99,7 @@ struct exo_view {
 	u32 region_mask;
 	u64 seq;
 	u64 flushed;
+	struct exo_graft_attachment *graft;
 
 	wait_queue_head_t wait;
 	struct list_head waiters;
@@ -231,6 +235,8 @@ struct exo_region *exo_region_learn(struct exo_view *view, u32 page);
 void exo_region_learned(struct exo_view *view, struct exo_region *region, pte_t *table);
 void exo_regions_forget(struct exo_view *view);
 int exo_slot_record(struct exo_view *view, u32 page, u32 frame, bool write);
+int exo_slot_record_spare(struct exo_view *view, u32 page, u32 frame, bool write,
+			  struct exo_binding **spare);
 void exo_slot_unrecord(struct exo_view *view, u32 page, u32 frame, u64 stale);
 bool exo_slot_is_inline(struct exo_view *view, u32 page, u32 frame);
 int exo_slot_may(struct exo_view *view, u32 frame, bool write);

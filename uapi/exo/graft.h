@@ -72,14 +72,13 @@ struct exo_ctx_fault {
 /* One frame that could go. */
 struct exo_victim {
 	__u32 frame;
-	__u32 bound;		/* how often it is bound */
-	__aligned_u64 age_ns;	/* since it was allocated */
+	__u32 bound;		/* how many pages of views it is bound at */
 	__u32 give;		/* the answer: nonzero if this one should go; small numbers first */
 	__u32 reserved;
 };
 
 struct exo_ctx_victim {
-	__aligned_u64 data;		/* struct exo_victim[], writable */
+	__aligned_u64 data;		/* struct exo_victim[], writable; oldest first */
 	__aligned_u64 data_end;
 	__aligned_u64 wanted;		/* frames to give */
 	__aligned_u64 cookie;
