@@ -237,7 +237,7 @@ static u64 graft_features(void)
 }
 
 static const struct exo_op graft_ops[] = {
-	EXO_OP(GRAFT_LOAD, struct exo_graft_load, 0, exo_graft_load_op),
+	EXO_OP(GRAFT_LOAD, struct exo_graft_load, EXO_OP_THREAD, exo_graft_load_op),
 	EXO_OP(GRAFT_UNLOAD, struct exo_graft_unload, EXO_OP_IN, exo_graft_unload_op),
 	EXO_OP(GRAFT_ATTACH, struct exo_graft_attach, EXO_OP_IN, exo_graft_attach_op),
 	EXO_OP(GRAFT_DETACH, struct exo_graft_detach, EXO_OP_IN, exo_graft_detach_op),
