@@ -5,18 +5,6 @@
  */
 #include "core/graft.h"
 
-size_t exo_graft_check_room(const struct exo_graft_prog *prog)
-{
-	return 0;
-}
-
-int exo_graft_check(struct exo_graft_prog *prog, const void *cert, size_t cert_size, void *room,
-		    struct exo_graft_error *err)
-{
-	*err = (struct exo_graft_error) { .code = EXO_GRAFT_E_CERT_FORM };
-	return -EINVAL;
-}
-
 size_t exo_graft_lower_room(const struct exo_graft_prog *prog)
 {
 	return 0;
