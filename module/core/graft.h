@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later */
 /*
  * The graft engine: decode -> check -> lower, and the interpreter. Every file here is compiled into
  * the module, libexo, the unit tests, the fuzzers and the proofs.

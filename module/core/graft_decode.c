@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later
 /*
  * What is a graft: the instructions of the language, in whole, with nothing in fields that must be
  * zero, and jumps that stay inside. Everything behind this file may rely on it (INV-GRAFT-10).
@@ -131,6 +131,9 @@ static int decode_jump(struct exo_graft_prog *prog, u32 slot, struct exo_graft_e
 	case EXO_JSLE:
 		if (reg && insn->imm)
 			return refuse(err, EXO_GRAFT_E_RESERVED, slot);
+		/* The sandbox would have to put the immediate into code as it is. */
+		if (!reg && insn->dst == EXO_R10)
+			return refuse_reg(err, slot, insn->dst);
 		return use(prog, slot, true, reg, false, false, err);
 	}
 	if (insn->code == (EXO_JMP | EXO_CALL))

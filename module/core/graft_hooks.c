@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later
 /*
  * The hooks where grafts run, and the helpers that they may call: policy as data, the same for the
  * checker, the lowering, the interpreter and libexo's prover.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later */
 /*
  * BPF's instruction encoding (RFC 9669), as far as grafts use it, and what the kernel's JIT adds.
  */
@@ -77,6 +77,7 @@
 
 #define EXO_R0 0
 #define EXO_R1 1
+#define EXO_R2 2
 #define EXO_R5 5
 #define EXO_R9 9
 #define EXO_R10 10

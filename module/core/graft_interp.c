@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later
 /*
  * What a graft means: the reference that the lowered code is compared with, and what runs where the
  * kernel's JIT won't. Simple, and safe against speculation: the program counter and every address

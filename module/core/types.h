@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR LGPL-2.1-or-later */
 /*
  * What the functional core is written in. Nothing in core/ includes a kernel header, allocates or
  * locks: the same files are compiled into the module, the unit tests, the fuzzers and the proofs.

@@ -129,7 +129,10 @@ int world_load(struct world *world, u32 hook, const struct exo_insn *insns, u32 
 	exo_graft_layout(&world->prog, &world->layout);
 	if (world->layout.mask + 1 + 2 * EXO_GRAFT_GUARD > WORLD_MAP)
 		abort();
-	memset(world->map, 0, WORLD_MAP);
+	/* What was used the last time. */
+	memset(world->map, 0, world->used);
+	world->data_size = 0;
+	world->used = WORLD_MAP;
 	return 0;
 }
 
@@ -157,10 +160,11 @@ bool world_start(struct world *world, const struct world_input *input)
 	memset(world_region(world, EXO_REGION_STATE), 0, world->prog.state_size);
 	if (input->state)
 		memcpy(world_region(world, EXO_REGION_STATE), input->state, world->prog.state_size);
-	memset(world_region(world, EXO_REGION_DATA), 0, hook->data_cap);
+	memset(world_region(world, EXO_REGION_DATA), 0, world->data_size);
 	if (size)
 		memcpy(world_region(world, EXO_REGION_DATA), input->data, size);
 	world->data_size = size;
+	world->used = data + size + 2 * EXO_GRAFT_GUARD;
 	world->calls = 0;
 
 	*run = (struct exo_graft_run){

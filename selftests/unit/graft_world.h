@@ -21,6 +21,7 @@ struct world {
 	struct exo_graft_run *run;	/* with a context behind it, which only proved code would use */
 	u8 *map;			/* WORLD_MAP bytes; virtual address 0 is EXO_GRAFT_GUARD behind */
 	u32 data_size;
+	u64 used;			/* of the map */
 	u64 calls;			/* hash of the helper calls */
 };
 
