@@ -27,18 +27,24 @@
 /* fault: a frame of the environment's at a page of the faulting view; 0 or -errno. */
 static long (*const exo_bind)(__u64 page, __u64 frame, __u64 rights)
 	EXO_HELPER_POINTER(EXO_HELPER_BIND);
-/* fault, victim, txn: eight bytes of state, aligned, that an abort sets back to what they are now. */
-static void (*const exo_log)(void *word) EXO_HELPER_POINTER(EXO_HELPER_LOG);
+/*
+ * fault, victim, txn: eight bytes of state, aligned, that an abort sets back to what they are now.
+ * 1: the run is going to be aborted; return.
+ */
+static __u64 (*const exo_log)(void *word) EXO_HELPER_POINTER(EXO_HELPER_LOG);
 /*
  * fault, victim, txn: one of the environment's EXO_GRAFT_LOCKS locks, in rising order; held to the
- * end of the transaction.
+ * end of the transaction. 1: the run is going to be aborted; return.
  */
-static void (*const exo_lock)(__u64 lock) EXO_HELPER_POINTER(EXO_HELPER_LOCK);
+static __u64 (*const exo_lock)(__u64 lock) EXO_HELPER_POINTER(EXO_HELPER_LOCK);
 /* fault, victim, txn: two numbers into the graft's log. */
 static void (*const exo_trace)(__u64 a, __u64 b) EXO_HELPER_POINTER(EXO_HELPER_TRACE);
 /* fault, victim, txn: CLOCK_MONOTONIC, ns. */
 static __u64 (*const exo_now)(void) EXO_HELPER_POINTER(EXO_HELPER_NOW);
-/* txn: another graft of the environment, inside this one's transaction: its result. */
+/*
+ * txn: another graft of the environment, inside this one's transaction: its result, 0xffffffff if it
+ * could not be run or was aborted.
+ */
 static __u64 (*const exo_call)(__u64 graft, __u64 arg) EXO_HELPER_POINTER(EXO_HELPER_CALL);
 /* fault, victim, txn: 1 if the environment owns the frame, else 0. */
 static __u64 (*const exo_owns)(__u64 frame) EXO_HELPER_POINTER(EXO_HELPER_OWNS);

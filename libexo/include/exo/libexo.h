@@ -40,6 +40,7 @@ struct exo_window;
 #include <exo/libexo_mem.h>
 #include <exo/libexo_view.h>
 #include <exo/libexo_fault.h>
+#include <exo/libexo_graft.h>
 
 #ifdef __cplusplus
 }
