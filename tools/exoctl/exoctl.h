@@ -44,6 +44,7 @@ int exoctl_quota(int argc, char **argv);
 int exoctl_pool(int argc, char **argv);
 int exoctl_watch(int argc, char **argv);
 int exoctl_revoke(int argc, char **argv);
+int exoctl_graft(int argc, char **argv);
 
 /* util.c ------------------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ static const struct exoctl_command commands[] = {
 	{ "pool", exoctl_pool, "a picture of the pool; grow and shrink it" },
 	{ "watch", exoctl_watch, "what happens, as it happens" },
 	{ "revoke", exoctl_revoke, "ask an environment for frames" },
+	{ "graft", exoctl_graft, "check a graft; show and kill those that are loaded" },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

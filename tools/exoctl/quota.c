@@ -5,6 +5,7 @@
  *	exoctl quota			the default's, own, (root) all with environments
  *	exoctl quota show USER|default
  *	exoctl quota set USER|default --frames=N --min=N --deadline=MS --envs=N --views=N
+ *			--grafts=N --graft-insns=N --graft-jit=BYTES
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -66,10 +67,35 @@ static error_t check_request(struct request *req, struct argp_state *state)
 		argp_error(state, "whose limits? exoctl quota set USER|default ...");
 	if (req->set && !req->quota.flags)
 		argp_error(state, "which limit? One or more of --frames, --min, --deadline, "
-				  "--envs, --views");
+				  "--envs, --views, --grafts, --graft-insns, --graft-jit");
 	if (!req->set && req->quota.flags)
 		argp_error(state, "to set limits: exoctl quota set USER|default ...");
 	return 0;
+}
+
+/* Options without a letter. */
+enum { KEY_GRAFTS = 256, KEY_GRAFT_INSNS, KEY_GRAFT_JIT };
+
+static error_t parse_graft(int key, char *arg, struct argp_state *state)
+{
+	struct exo_quota *quota = &((struct request *)state->input)->quota;
+
+	switch (key) {
+	case KEY_GRAFTS:
+		quota->grafts = parse_limit(state, "grafts", arg, false);
+		quota->flags |= EXO_QUOTA_GRAFTS;
+		return 0;
+	case KEY_GRAFT_INSNS:
+		quota->graft_insns = parse_limit(state, "graft-insns", arg, false);
+		quota->flags |= EXO_QUOTA_GRAFT_INSNS;
+		return 0;
+	case KEY_GRAFT_JIT:
+		quota->graft_jit = parse_limit(state, "graft-jit", arg, false);
+		quota->flags |= EXO_QUOTA_GRAFT_JIT;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -105,7 +131,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		return check_request(req, state);
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_graft(key, arg, state);
 	}
 }
 
@@ -115,6 +141,9 @@ static const struct argp_option options[] = {
 	{ "deadline", 'd', "MS", 0, "milliseconds between request and force", 0 },
 	{ "envs", 'e', "N", 0, "most environments", 0 },
 	{ "views", 'v', "N", 0, "most views", 0 },
+	{ "grafts", KEY_GRAFTS, "N", 0, "most grafts", 0 },
+	{ "graft-insns", KEY_GRAFT_INSNS, "N", 0, "most instructions of all grafts together", 0 },
+	{ "graft-jit", KEY_GRAFT_JIT, "BYTES", 0, "most machine code of all grafts together", 0 },
 	{ 0 }
 };
 
@@ -134,21 +163,28 @@ static cJSON *quota_json(const struct exo_quota *quota, bool is_default)
 	cJSON_AddNumberToObject(object, "deadline_ms", quota->deadline_ms);
 	exoctl_json_limit(object, "envs", quota->envs);
 	exoctl_json_limit(object, "views", quota->views);
+	exoctl_json_limit(object, "grafts", quota->grafts);
+	exoctl_json_limit(object, "graft_insns", quota->graft_insns);
+	exoctl_json_limit(object, "graft_jit", quota->graft_jit);
 	if (!is_default) {
 		cJSON_AddNumberToObject(object, "held", quota->out_frames);
 		cJSON_AddNumberToObject(object, "open_envs", quota->out_envs);
+		cJSON_AddNumberToObject(object, "loaded_grafts", quota->out_grafts);
+		cJSON_AddNumberToObject(object, "loaded_insns", quota->out_graft_insns);
+		cJSON_AddNumberToObject(object, "loaded_jit", quota->out_graft_jit);
 	}
 	return object;
 }
 
 static void print_row(const struct exo_quota *quota, bool is_default)
 {
-	printf("%-12s %10s %10" PRIu32 " %9" PRIu32 " ms %10s %10s",
+	printf("%-12s %10s %10" PRIu32 " %9" PRIu32 " ms %10s %10s %10s",
 	       is_default ? "default" : exoctl_user(quota->uid), exoctl_limit(quota->frames),
 	       quota->min, quota->deadline_ms, exoctl_limit(quota->envs),
-	       exoctl_limit(quota->views));
+	       exoctl_limit(quota->views), exoctl_limit(quota->grafts));
 	if (!is_default)
-		printf(" %10" PRIu32 " %6" PRIu32, quota->out_frames, quota->out_envs);
+		printf(" %10" PRIu32 " %6" PRIu32 " %6" PRIu32, quota->out_frames, quota->out_envs,
+		       quota->out_grafts);
 	putchar('\n');
 }
 
@@ -227,8 +263,8 @@ static int show(struct exo_env *env, const struct request *req, uint32_t uid, bo
 	int ret;
 
 	if (!req->json)
-		printf("%-12s %10s %10s %12s %10s %10s %10s %6s\n", "USER", "FRAMES", "MIN",
-		       "DEADLINE", "ENVS", "VIEWS", "HELD", "OPEN");
+		printf("%-12s %10s %10s %12s %10s %10s %10s %10s %6s %6s\n", "USER", "FRAMES", "MIN",
+		       "DEADLINE", "ENVS", "VIEWS", "GRAFTS", "HELD", "OPEN", "LOADED");
 	if (req->who)
 		ret = show_one(env, uid, is_default, array);
 	else
@@ -258,7 +294,7 @@ int exoctl_quota(int argc, char **argv)
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse, "[show [USER|default]]\nset USER|default",
-		"Limits of users: frames, frames guaranteed, deadline, environments, views. "
+		"Limits of users: frames, frames guaranteed, deadline, environments, views, grafts. "
 		"Setting them needs root.",
 		children, NULL, NULL,
 	};
