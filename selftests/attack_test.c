@@ -306,28 +306,6 @@ TEST_LONG(storm__eventfds_of_importers, 100)
 	t_write_file("/proc/sys/kernel/watchdog_thresh", "10");
 }
 
-/* Windows over other people's frames cost those people time: there is an end to them. */
-TEST_LONG(windows__have_an_end, 60)
-{
-	static void *window[20000];
-	uint32_t count, i;
-	int fd = t_open();
-
-	for (count = 0; count < 20000; count++) {
-		window[count] = t_window(fd, 0, 512, PROT_READ);
-		if (!window[count])
-			break;
-	}
-	ASSERT_EQ(errno, EOVERFLOW);
-	ASSERT_EQ(count, 16384);
-	munmap(window[0], 512 * PAGE);
-	window[0] = t_window(fd, 0, 512, PROT_READ);
-	ASSERT_TRUE(window[0]);
-	for (i = 0; i < count; i++)
-		munmap(window[i], 512 * PAGE);
-	ASSERT_TRUE(t_window(fd, 0, 1, PROT_READ));
-}
-
 /* ---- rights --------------------------------------------------------------------------------- */
 
 /* A 2 MiB frame that is bound for reading: the entry that a load puts in lets nobody write. */

@@ -39,6 +39,7 @@
 #include "core/revoke.h"
 #include "env/env.h"
 
+#define EXO_FRAMES_MAX (1U << 30)	/* numbers: they are part of a window's mmap offset */
 #define EXO_NO_PAGE (~0U)
 #define EXO_VIEW_HINTS 32
 #define EXO_BLOCK_SHIFT EXO_HUGE_ORDER
@@ -163,7 +164,8 @@ struct exo_grant {
 /**
  * struct exo_mem_env - what mem keeps per environment
  * @env: the environment
- * @node: in the list of all, under exo_mem_envs_lock
+ * @node: in the list of all, in order of env->number, under exo_mem_envs_lock
+ * @bucket: where its windows are, see mem/window.c
  * @leave_lock: outermost, held while frames of this owner leave or their capabilities are
  *	revoked, so that a frame can't come back and be somebody else's in the middle of it. Nothing
  *	is allocated under it
@@ -196,6 +198,7 @@ struct exo_grant {
 struct exo_mem_env {
 	struct exo_env *env;
 	struct list_head node;
+	u32 bucket;
 	struct mutex leave_lock;
 	bool dying;
 
@@ -278,7 +281,10 @@ void exo_frames_env_exit(struct exo_env *env);	/* after the views are gone: all 
 void exo_frames_env_free(struct exo_env *env);	/* frees env->mem */
 int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma);
 int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma);
-/* Unmap frames from every window; returns when no CPU can reach them through one. Sleeps. */
+/*
+ * Unmap frames of one owner, whose leave_lock is held, from every window; returns when no CPU can
+ * reach them through one. Sleeps.
+ */
 void exo_window_unmap_frames(const u32 *frames, u32 n);
 
 /* Handlers (frame side). */

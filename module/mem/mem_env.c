@@ -113,10 +113,12 @@ void exo_binding_free(struct exo_env *env, struct exo_binding *binding)
 int exo_frames_env_init(struct exo_env *env)
 {
 	struct exo_mem_env *mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
+	struct exo_mem_env *prev;
 
 	if (!mem)
 		return -ENOMEM;
 	mem->env = env;
+	mem->bucket = exo_window_bucket();
 	mutex_init(&mem->leave_lock);
 	mutex_init(&mem->share_lock);
 	spin_lock_init(&mem->frames_lock);
@@ -129,7 +131,11 @@ int exo_frames_env_init(struct exo_env *env)
 	env->mem = mem;
 
 	spin_lock(&exo_mem_envs_lock);
-	list_add_tail(&mem->node, &exo_mem_envs);
+	/* Two opens may get here in another order than they got their numbers. */
+	list_for_each_entry_reverse(prev, &exo_mem_envs, node)
+		if (prev->env->number < env->number)
+			break;
+	list_add(&mem->node, &prev->node);
 	spin_unlock(&exo_mem_envs_lock);
 	return 0;
 }

@@ -17,8 +17,6 @@
 #include "dev.h"
 #include "mem/pool.h"
 
-#define MAX_FRAMES (1U << 30)
-
 static uint pool_frames;
 module_param(pool_frames, uint, 0444);
 MODULE_PARM_DESC(pool_frames, "4 KiB frames to begin with (default: 0; see exoctl pool grow)");
@@ -357,7 +355,7 @@ int exo_mem_pool_op(struct exo_env *env, void *arg)
 	u32 frames;
 
 	cmd->out_done = 0;
-	if (cmd->reserved || !cmd->frames || cmd->frames > MAX_FRAMES)
+	if (cmd->reserved || !cmd->frames || cmd->frames > EXO_FRAMES_MAX)
 		return -EINVAL;
 	if (cmd->flags & EXO_POOL_NODE) {
 		if (cmd->node >= MAX_NUMNODES || !node_state(cmd->node, N_MEMORY))
@@ -390,10 +388,10 @@ int exo_pool_init(void)
 	u32 done = 0;
 	int ret;
 
-	if (max_frames > MAX_FRAMES || pool_frames > MAX_FRAMES)
+	if (max_frames > EXO_FRAMES_MAX || pool_frames > EXO_FRAMES_MAX)
 		return -EINVAL;
 	nr_colours = exo_colours_count();
-	exo_nr_frames = min_t(u64, frames, MAX_FRAMES);
+	exo_nr_frames = min_t(u64, frames, EXO_FRAMES_MAX);
 	pool.nr_blocks = exo_nr_frames >> EXO_BLOCK_SHIFT;
 
 	exo_blocks = kvcalloc(pool.nr_blocks, sizeof(*exo_blocks), GFP_KERNEL);

@@ -61,7 +61,8 @@ void exo_table_set_counts(u64 present, u64 free, u64 free_huge, u64 target);
 extern struct rw_semaphore exo_map_sem;
 void exo_map_barrier(void);
 int exo_map_prepare(struct vm_fault *vmf);
-void exo_window_unmap_range(u32 first, u32 n);
+u32 exo_window_bucket(void);
+void exo_window_unmap_own(struct exo_env *env, u32 first, u32 n);
 
 /* mem/grow.c */
 int exo_pool_grow(u32 node, u8 order, u32 frames, u32 *done);

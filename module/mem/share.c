@@ -298,28 +298,32 @@ static void drop_unmap(struct exo_env *env, u32 nr, u32 span)
 			numbers[k] = nr + i + k;
 		exo_views_unmap_own(env, numbers, k);
 	}
-	/* Of others, too; who may have it gets it again at the next touch. */
-	exo_map_barrier();
-	exo_window_unmap_range(nr, span);
+	exo_window_unmap_own(env, nr, span);
 }
 
+/*
+ * The grant goes last, and nobody imports the frame again meanwhile: by the grants its owner finds
+ * the windows that have it (window.c).
+ */
 static int drop_one(struct exo_env *env, u32 nr)
 {
 	struct exo_mem_env *mem = exo_mem(env);
 	struct exo_grant *grant;
-	u32 span;
+	int ret = -EACCES;
 
 	if (nr >= exo_nr_frames)
 		return -EINVAL;
 	mutex_lock(&mem->share_lock);
-	grant = xa_erase(&mem->grants, nr);
+	grant = xa_load(&mem->grants, nr);
+	if (grant) {
+		WRITE_ONCE(grant->rights, 0);
+		drop_unmap(env, nr, 1U << grant->order);
+		xa_erase(&mem->grants, nr);
+		kfree_rcu(grant, rcu);
+		ret = 0;
+	}
 	mutex_unlock(&mem->share_lock);
-	if (!grant)
-		return -EACCES;
-	span = 1U << grant->order;
-	kfree_rcu(grant, rcu);
-	drop_unmap(env, nr, span);
-	return 0;
+	return ret;
 }
 
 /**

@@ -6,8 +6,14 @@
  * and inserts it, with exo_map_sem held for reading. Whoever takes a frame away first makes that
  * question have another answer (phase, generation), then takes exo_map_sem for writing, empty:
  * every fault that was told yes is over. What is mapped by then is unmapped.
+ *
+ * Each environment has a bucket, some bits of the page offset above the frame number, and mmap moves
+ * a new window there. So unmapping a frame walks the windows of its owner and of those who imported
+ * it, not those that strangers have over its number. Two environments may have the same bucket: it
+ * costs time, nothing else.
  */
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 
@@ -20,6 +26,13 @@
 
 /* Most windows of a uid. */
 #define WINDOWS_MAX 16384
+
+/* The page offset of a window: kind, bucket, frame. */
+#define FRAME_BITS ilog2(EXO_FRAMES_MAX)
+#define BUCKET_BITS (EXO_MMAP_SHIFT - PAGE_SHIFT - FRAME_BITS)
+
+/* Importers that are looked for at once. */
+#define IMPORTERS 32
 
 DECLARE_RWSEM(exo_map_sem);
 
@@ -34,10 +47,14 @@ void exo_map_barrier(void)
 	up_write(&exo_map_sem);
 }
 
+static u64 window_pgoff(u32 bucket, u32 frame)
+{
+	return (EXO_MMAP_WINDOW >> PAGE_SHIFT) + ((u64)bucket << FRAME_BITS) + frame;
+}
+
 static u32 window_frame(const struct vm_area_struct *vma, unsigned long address)
 {
-	return vma->vm_pgoff - (EXO_MMAP_WINDOW >> PAGE_SHIFT) +
-	       ((address - vma->vm_start) >> PAGE_SHIFT);
+	return vma->vm_pgoff % EXO_FRAMES_MAX + ((address - vma->vm_start) >> PAGE_SHIFT);
 }
 
 /* The page to map, if @env may have frame @nr in a window that is writable, or is not. */
@@ -148,10 +165,17 @@ static struct exo_user *window_user(const struct vm_area_struct *vma)
 	return env->user;
 }
 
-/* Of a child, or for the time of a failing mremap(). */
+/*
+ * Of a child, or for the time of a failing mremap(). Only 6.1 and 6.12 let madvise(MADV_DOFORK)
+ * have windows copied, and a copy can't be refused: who makes too many that way is killed, and
+ * with that the fork fails.
+ */
 static void window_open(struct vm_area_struct *vma)
 {
-	atomic_inc(&window_user(vma)->windows);
+	int windows = atomic_inc_return(&window_user(vma)->windows);
+
+	if (windows > WINDOWS_MAX && vma->vm_mm != current->mm)
+		force_sig(SIGKILL);
 }
 
 static void window_close(struct vm_area_struct *vma)
@@ -173,8 +197,8 @@ static const struct vm_operations_struct window_vm_ops = {
  *
  * Which of these frames the environment may have is asked when they are touched.
  *
- * How many there are is limited: whoever takes a frame away goes through all windows over its
- * number, whosever they are.
+ * How many there are is limited: whoever takes a frame away goes through the windows of those
+ * who imported it.
  *
  * Return: 0; -EINVAL; -EOVERFLOW: the uid has WINDOWS_MAX.
  */
@@ -192,22 +216,42 @@ int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
 		atomic_dec(&env->user->windows);
 		return -EOVERFLOW;
 	}
+	vma->vm_pgoff = window_pgoff(exo_mem(env)->bucket, first);
 	vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_ops = &window_vm_ops;
 	return 0;
 }
 
 /**
- * exo_window_unmap_range() - unmap numbers from every window
+ * exo_window_bucket() - where the windows of a new environment will be
+ *
+ * Nobody is told, so that a stranger can't choose the same.
+ *
+ * Return: a bucket.
+ */
+u32 exo_window_bucket(void)
+{
+	return get_random_u32() >> (32 - BUCKET_BITS);
+}
+
+static void unmap_bucket(u32 bucket, u32 first, u32 n)
+{
+	unmap_mapping_range(exo_mapping, window_pgoff(bucket, first) << PAGE_SHIFT,
+			    (u64)n << PAGE_SHIFT, 1);
+}
+
+/**
+ * exo_window_unmap_own() - unmap numbers from the windows of one environment
+ * @env: environment; it has given up the right to them, or doesn't mind
  * @first: first number
  * @n: how many
  *
  * Context: sleeps; no lock that a fault takes may be held.
  */
-void exo_window_unmap_range(u32 first, u32 n)
+void exo_window_unmap_own(struct exo_env *env, u32 first, u32 n)
 {
-	unmap_mapping_range(exo_mapping, EXO_MMAP_WINDOW + ((u64)first << PAGE_SHIFT),
-			    (u64)n << PAGE_SHIFT, 1);
+	exo_map_barrier();
+	unmap_bucket(exo_mem(env)->bucket, first, n);
 }
 
 /* Does anything but the pool hold this frame? A page in a window is one reference. */
@@ -216,10 +260,50 @@ static bool is_mapped(u32 nr)
 	return page_count(compound_head(exo_frame(nr)->page)) > 1;
 }
 
+/*
+ * The next buckets, behind environment *@after, of those who imported a frame; an environment that
+ * dies meanwhile has no window any more. Returns how many.
+ */
+static u32 next_importers(u32 nr, u64 *after, u32 *buckets)
+{
+	struct exo_mem_env *mem;
+	u32 n = 0;
+
+	spin_lock(&exo_mem_envs_lock);
+	rcu_read_lock();
+	list_for_each_entry(mem, &exo_mem_envs, node) {
+		if (n == IMPORTERS)
+			break;
+		if (mem->env->number <= *after || !xa_load(&mem->grants, nr))
+			continue;
+		*after = mem->env->number;
+		buckets[n++] = mem->bucket;
+	}
+	rcu_read_unlock();
+	spin_unlock(&exo_mem_envs_lock);
+	return n;
+}
+
+/*
+ * Unmap a run of numbers wherever @nr, one of them, may be. Nobody but the owner and who has a
+ * grant, good or not, ever had it in a window: a grant goes only after its windows were unmapped.
+ */
+static void unmap_imported(u32 nr, u32 first, u32 n)
+{
+	u32 i, count, buckets[IMPORTERS];
+	u64 after = 0;
+
+	if (!(exo_frame(nr)->flags & EXO_FRAME_SHARED))
+		return;
+	while (is_mapped(nr) && (count = next_importers(nr, &after, buckets)))
+		for (i = 0; i < count; i++)
+			unmap_bucket(buckets[i], first, n);
+}
+
 /**
  * exo_window_unmap_frames() - unmap frames from every window
  * @frames: their numbers, of 2 MiB frames the first
- * @n: how many
+ * @n: how many; they have one owner, whose leave_lock is held
  *
  * The caller has seen to it that nobody may map them any more, or doesn't mind who does. When this
  * returns no CPU and no secondary MMU reaches them through a window; pins remain.
@@ -228,18 +312,19 @@ static bool is_mapped(u32 nr)
  */
 void exo_window_unmap_frames(const u32 *frames, u32 n)
 {
-	u32 i, first, span;
+	u32 i, k, first, span;
 
 	exo_map_barrier();
-	for (i = 0; i < n; ) {
+	for (i = 0; i < n; i = k) {
+		k = i + 1;
 		first = frames[i];
-		if (!is_mapped(first)) {
-			i++;
+		if (!is_mapped(first))
 			continue;
-		}
 		span = exo_frame_span(exo_frame(first));
-		for (i++; i < n && frames[i] == first + span; i++)
-			span += exo_frame_span(exo_frame(frames[i]));
-		exo_window_unmap_range(first, span);
+		for (; k < n && frames[k] == first + span; k++)
+			span += exo_frame_span(exo_frame(frames[k]));
+		unmap_bucket(exo_mem(exo_frame(first)->owner)->bucket, first, span);
+		for (; i < k; i++)
+			unmap_imported(frames[i], first, span);
 	}
 }
