@@ -9,13 +9,14 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #include "fault_setup.h"
 
 /* ---- upcalls ------------------------------------------------------------------------------------------------- */
 
-/* Catches: wrong page, address or flags; an access that is not repeated. */
-TEST(upcall__load_store_prot)
+/* Wrong page, address or flags; an access that is not repeated. */
+static void load_store_prot(void)
 {
 	setup_upcall();
 	ASSERT_EQ(at(5)[0], 1005);
@@ -109,8 +110,8 @@ static int messy_handler(struct exo_fault *fault, void *ctx)
 	return bind_it(fault, ctx);
 }
 
-/* Catches: a register, a flag or the red zone that is not as before. */
-TEST(upcall__registers)
+/* A register, a flag or the red zone that is not as before. */
+static void registers(void)
 {
 	uint64_t seed = test_seed();
 	struct regs in, out;
@@ -154,8 +155,8 @@ static int nesting_handler(struct exo_fault *fault, void *ctx)
 	return bind_it(fault, ctx);
 }
 
-/* Catches: a save page that is used twice at once. */
-TEST(upcall__nested)
+/* A save page that is used twice at once. */
+static void nested(void)
 {
 	struct sigaction action = { .sa_handler = touch_in_signal, .sa_flags = SA_NODEFER };
 	unsigned int i;
@@ -185,8 +186,8 @@ static void on_storm(int sig)
 	at(N + storm_page++ % N)[1] = 1;
 }
 
-/* Catches: signals that hit the upcall's entry, its body and its way back. */
-TEST(upcall__signal_storm)
+/* Signals that hit the upcall's entry, its body and its way back. */
+static void signal_storm(void)
 {
 	struct sigaction action = { .sa_handler = on_storm };
 	struct itimerval timer = { { 0, 300 }, { 0, 300 } };
@@ -223,6 +224,85 @@ TEST(upcall__signal_storm)
 	test_note("%u faults, %u signals", calls, storms);
 	ASSERT_GT(storms, 10);
 	ASSERT_GT(n, 100);
+}
+
+/* Both ways back: through the interrupted stack, and through the module. */
+
+TEST(upcall__load_store_prot)
+{
+	load_store_prot();
+}
+
+TEST(upcall__registers)
+{
+	registers();
+}
+
+TEST(upcall__nested)
+{
+	nested();
+}
+
+TEST(upcall__signal_storm)
+{
+	signal_storm();
+}
+
+#define ARCH_SHSTK_STATUS 0x5005
+
+static volatile unsigned int asked;
+
+static void say_shadow_stack(int sig, siginfo_t *info, void *context)
+{
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	*(uint64_t *)regs[REG_RSI] = 1;
+	regs[REG_RAX] = 0;
+	asked++;
+}
+
+/* libexo asks the kernel: answer for it. What it does then works on any processor. */
+static void pretend_shadow_stack(void)
+{
+	struct sigaction action = { .sa_sigaction = say_shadow_stack, .sa_flags = SA_SIGINFO };
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH_SHSTK_STATUS, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+	};
+	struct sock_fprog prog = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	sigaction(SIGSYS, &action, NULL);
+	ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+TEST(resume__load_store_prot)
+{
+	pretend_shadow_stack();
+	load_store_prot();
+	ASSERT_EQ(asked, 1);
+}
+
+TEST(resume__registers)
+{
+	pretend_shadow_stack();
+	registers();
+}
+
+TEST(resume__nested)
+{
+	pretend_shadow_stack();
+	nested();
+}
+
+TEST(resume__signal_storm)
+{
+	pretend_shadow_stack();
+	signal_storm();
 }
 
 static void *short_life(void *arg)
