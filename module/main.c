@@ -3,6 +3,7 @@
  * The init / exit ladder: each step needs those above it.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "dev.h"
 #include "env/env.h"
@@ -31,6 +32,8 @@ err_nouns:
 static void __exit exo_exit(void)
 {
 	exo_dev_exit();
+	/* Who gave up his reference in a task work (upcall.c) has left it, instructions and all. */
+	synchronize_rcu_tasks();
 	exo_envs_flush();
 	exo_nouns_exit();
 }

@@ -460,6 +460,7 @@ static void resume_work(struct callback_head *work)
 	/* No system call any more, that a signal could restart. */
 	regs->orig_ax = -1;
 	kfree(resume);
+	/* The way out of here is waited for by exo_exit(). */
 	module_put(THIS_MODULE);
 }
 
