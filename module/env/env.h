@@ -175,6 +175,7 @@ int exo_user_charge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit)
 void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
 /* Sum of the guaranteed minima that are reserved now. */
 u32 exo_user_reserved_total(void);
+u32 exo_user_default_min(void);
 int exo_quota_get_op(struct exo_env *env, void *arg);
 int exo_quota_set_op(struct exo_env *env, void *arg);
 int exo_users_init(void);

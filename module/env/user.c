@@ -512,13 +512,33 @@ int exo_quota_set_op(struct exo_env *env, void *arg)
 }
 
 /**
+ * exo_user_default_min() - the guaranteed minimum of a uid without its own
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_user_default_min(void)
+{
+	return READ_ONCE(defaults.min);
+}
+
+/**
  * exo_users_init() - at module load: look at the parameters
  *
- * Return: 0, or -EINVAL for a deadline that is too long.
+ * Return: 0, or -EINVAL for one that makes no sense.
  */
 int exo_users_init(void)
 {
-	return defaults.deadline_ms > EXO_DEADLINE_MAX_MS ? -EINVAL : 0;
+	if (defaults.deadline_ms > EXO_DEADLINE_MAX_MS) {
+		pr_err("exo: default_deadline_ms=%u is more than an hour: choose at most %u\n",
+		       defaults.deadline_ms, EXO_DEADLINE_MAX_MS);
+		return -EINVAL;
+	}
+	if (!defaults.envs) {
+		pr_err("exo: default_envs=0 lets nobody open /dev/exo, not even to set a quota: choose at least 1\n");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /**

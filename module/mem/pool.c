@@ -377,6 +377,30 @@ int exo_mem_pool_op(struct exo_env *env, void *arg)
 	}
 }
 
+/* Do the parameters make sense together? Says what to do if not. */
+static bool params_ok(u64 frames)
+{
+	u32 most = frames / 2;
+
+	if (max_frames > EXO_FRAMES_MAX) {
+		pr_err("exo: max_frames=%u is too long a table: choose at most %u\n", max_frames,
+		       EXO_FRAMES_MAX);
+		return false;
+	}
+	if (pool_frames > frames) {
+		pr_err("exo: pool_frames=%u does not fit a table of %llu frames: choose less, or a larger max_frames\n",
+		       pool_frames, frames);
+		return false;
+	}
+	/* All minima together are at most half of the pool (INV-ENV-6). */
+	if (exo_user_default_min() > most) {
+		pr_err("exo: default_min=%u can never be guaranteed: choose at most %u, half of the frame table\n",
+		       exo_user_default_min(), most);
+		return false;
+	}
+	return true;
+}
+
 /**
  * exo_pool_init() - at module load
  *
@@ -388,10 +412,11 @@ int exo_pool_init(void)
 	u32 done = 0;
 	int ret;
 
-	if (max_frames > EXO_FRAMES_MAX || pool_frames > EXO_FRAMES_MAX)
+	frames = min_t(u64, frames, EXO_FRAMES_MAX);
+	if (!params_ok(frames))
 		return -EINVAL;
 	nr_colours = exo_colours_count();
-	exo_nr_frames = min_t(u64, frames, EXO_FRAMES_MAX);
+	exo_nr_frames = frames;
 	pool.nr_blocks = exo_nr_frames >> EXO_BLOCK_SHIFT;
 
 	exo_blocks = kvcalloc(pool.nr_blocks, sizeof(*exo_blocks), GFP_KERNEL);
