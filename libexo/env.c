@@ -159,6 +159,7 @@ EXPORT int exo_env_list(struct exo_env *env, struct exo_env_status *rows, uint32
 		.count = count,
 		.envs = (uintptr_t)rows,
 		.start = start,
+		.row_size = sizeof(*rows),
 	};
 	int ret;
 

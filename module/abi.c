@@ -40,8 +40,9 @@ ABI_OP(exo_env_status, 88, M(exo_env_status, out_env) + M(exo_env_status, out_ui
 	M(exo_env_status, out_asked) + M(exo_env_status, out_given) +
 	M(exo_env_status, out_taken) + M(exo_env_status, out_log) +
 	M(exo_env_status, out_deadline_ns));
-ABI_OP(exo_env_list, 32, M(exo_env_list, count) + M(exo_env_list, out_done) +
-	M(exo_env_list, envs) + M(exo_env_list, start));
+ABI_OP(exo_env_list, 40, M(exo_env_list, count) + M(exo_env_list, out_done) +
+	M(exo_env_list, envs) + M(exo_env_list, start) + M(exo_env_list, row_size) +
+	M(exo_env_list, reserved));
 ABI_OP(exo_quota, 64, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
 	M(exo_quota, deadline_ms) + M(exo_quota, envs) + M(exo_quota, views) +
 	M(exo_quota, out_frames) + M(exo_quota, out_envs) + M(exo_quota, grafts) +

@@ -245,7 +245,7 @@ TEST(node__second_one)
 static uint32_t list(int fd, struct exo_env_status *rows, uint32_t count, uint64_t start)
 {
 	struct exo_env_list arg = { .size = sizeof(arg), .count = count, .envs = (uintptr_t)rows,
-				    .start = start };
+				    .start = start, .row_size = sizeof(*rows) };
 
 	ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &arg), 0);
 	return arg.out_done;
@@ -287,6 +287,59 @@ TEST(list__own_and_all)
 		_exit(0);
 	}
 	test_join(pid);
+}
+
+/* Catches: rows that overrun what the caller has for each, or that can never grow. */
+TEST(list__row_size)
+{
+	static const struct {
+		uint32_t row_size;
+		int ret;
+	} bad[] = {
+		{ 0, -EINVAL }, { 80, -EINVAL }, { 84, -EINVAL }, { 92, -EINVAL }, { 4104, -E2BIG }, { ~0U & ~7U, -E2BIG },
+	};
+	const uint32_t known = sizeof(struct exo_env_status);
+	unsigned char rows[3 * 4096 + 8];
+	struct exo_env_list arg = { .size = sizeof(arg), .count = 3, .envs = (uintptr_t)rows };
+	struct exo_env_status exact[3], row;
+	uint32_t size, i, k;
+	int fd = t_open();
+
+	t_open();
+	t_open();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		arg.row_size = bad[i].row_size;
+		ASSERT_EQ_FOR(t_ioctl(fd, EXO_ENV_LIST, &arg), bad[i].ret, "rows of %u", arg.row_size);
+		ASSERT_EQ(arg.out_done, 0);
+	}
+	ASSERT_EQ(list(fd, exact, 3, 0), 3);
+	/* The first version, this one, and those of times to come. */
+	for (size = 88; size <= 4096; size = size == 88 ? known + 8 : size * 2 & ~7U) {
+		memset(rows, 0xaa, sizeof(rows));
+		arg.row_size = size;
+		ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &arg), 0);
+		ASSERT_EQ(arg.out_done, 3);
+		for (i = 0; i < 3; i++) {
+			memset(&row, 0, sizeof(row));
+			memcpy(&row, rows + i * size, size < known ? size : known);
+			ASSERT_EQ(row.size, size < known ? size : known);
+			ASSERT_EQ(row.out_env, exact[i].out_env);
+			ASSERT_EQ(row.out_uid, exact[i].out_uid);
+			for (k = row.size; k < size; k++)
+				ASSERT_EQ(rows[i * size + k], 0);
+		}
+		ASSERT_EQ(rows[3 * size], 0xaa);
+	}
+	arg.row_size = known;
+	arg.reserved = 1;
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &arg), -EINVAL);
+	/* The end of a row that can't be written. */
+	arg.reserved = 0;
+	arg.row_size = 4096;
+	arg.envs = (uintptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 2048;
+	munmap((void *)((arg.envs & ~4095UL) + 4096), 4096);
+	ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &arg), -EFAULT);
+	ASSERT_EQ(arg.out_done, 0);
 }
 
 /* ---- quotas -------------------------------------------------------------------------------------------- */

@@ -263,6 +263,7 @@ static const char *read_usage(struct usage *usage)
 		list.size = sizeof(list);
 		list.count = 256;
 		list.envs = (uintptr_t)rows;
+		list.row_size = sizeof(*rows);
 		if (!t_ioctl(fd, EXO_ENV_LIST, &list))
 			usage->envs = list.out_done;
 		free(rows);

@@ -553,7 +553,8 @@ static int call_eventfd(void)
 static int call_list(void)
 {
 	static struct exo_env_status rows[16];
-	struct exo_env_list arg = { .size = sizeof(arg), .count = 16, .envs = (uintptr_t)rows };
+	struct exo_env_list arg = { .size = sizeof(arg), .count = 16, .envs = (uintptr_t)rows,
+				    .row_size = sizeof(rows[0]) };
 
 	return t_ioctl(fd, EXO_ENV_LIST, &arg);
 }

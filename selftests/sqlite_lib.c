@@ -56,7 +56,8 @@ struct exo_sqlite_stats stats_now(void)
 struct exo_env_status env_of(int fd, pid_t pid)
 {
 	struct exo_env_status rows[64];
-	struct exo_env_list list = { .size = sizeof(list), .count = 64, .envs = (uintptr_t)rows };
+	struct exo_env_list list = { .size = sizeof(list), .count = 64, .envs = (uintptr_t)rows,
+				     .row_size = sizeof(rows[0]) };
 	uint32_t i;
 
 	ASSERT_EQ(t_ioctl(fd, EXO_ENV_LIST, &list), 0);

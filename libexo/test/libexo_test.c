@@ -206,7 +206,8 @@ static void test_uring_env_and_cap(void)
 	CHECK_SQE(sqe, EXO_ENV_STATUS, status);
 	exo_prep_env_list(&sqe, &env, rows, 2, 7, &list);
 	CHECK_SQE(sqe, EXO_ENV_LIST, list);
-	CHECK(list.envs == (uintptr_t)rows && list.count == 2 && list.start == 7);
+	CHECK(list.envs == (uintptr_t)rows && list.count == 2 && list.start == 7 &&
+	      list.row_size == sizeof(rows[0]));
 	exo_prep_quota_get(&sqe, &env, 1000, EXO_QUOTA_DEFAULT, &quota);
 	CHECK_SQE(sqe, EXO_QUOTA_GET, quota);
 	CHECK(quota.uid == 1000 && quota.flags == EXO_QUOTA_DEFAULT);

@@ -16,6 +16,9 @@
 /* Rows that are collected under exo_envs_lock before they are copied out without it. */
 #define LIST_ROWS 16
 
+/* What every caller knows of a row: the struct as it was first. */
+#define ROW_MIN offsetofend(struct exo_env_status, out_deadline_ns)
+
 static int info_op(struct exo_env *env, void *arg)
 {
 	struct exo_info *info = arg;
@@ -54,9 +57,12 @@ static int env_status_op(struct exo_env *env, void *arg)
 	return 0;
 }
 
-/* The next rows above *@number, which moves on. Returns how many. */
-static u32 list_rows(struct exo_env *env, bool all, u64 *number, struct exo_env_status *rows,
-		     u32 count)
+/*
+ * The next rows above *@number, which moves on; the caller knows @known bytes of each. Returns how
+ * many.
+ */
+static u32 list_rows(struct exo_env *env, bool all, u64 *number, u32 known,
+		     struct exo_env_status *rows, u32 count)
 {
 	struct exo_env *other;
 	u32 n = 0;
@@ -69,11 +75,25 @@ static u32 list_rows(struct exo_env *env, bool all, u64 *number, struct exo_env_
 			continue;
 		*number = other->number;
 		memset(&rows[n], 0, sizeof(*rows));
-		rows[n].size = sizeof(*rows);
+		rows[n].size = known;
 		fill_status(other, &rows[n++]);
 	}
 	mutex_unlock(&exo_envs_lock);
 	return n;
+}
+
+/* Rows to where the caller has more room for each, or less. */
+static int put_rows(const struct exo_env_list *list, const struct exo_env_status *rows, u32 known,
+		    u32 n)
+{
+	u8 __user *to = u64_to_user_ptr(list->envs) + (u64)list->out_done * list->row_size;
+	u32 i;
+
+	for (i = 0; i < n; i++, to += list->row_size)
+		if (copy_to_user(to, &rows[i], known) ||
+		    clear_user(to + known, list->row_size - known))
+			return -EFAULT;
+	return 0;
 }
 
 static int env_list_op(struct exo_env *env, void *arg)
@@ -83,26 +103,28 @@ static int env_list_op(struct exo_env *env, void *arg)
 	struct exo_env_status *rows;
 	u64 number = list->start;
 	int ret = 0;
-	u32 n;
+	u32 known, n;
 
 	list->out_done = 0;
-	if (list->flags)
+	if (list->flags || list->reserved || list->row_size < ROW_MIN ||
+	    list->row_size % sizeof(u64))
 		return -EINVAL;
+	if (list->row_size > PAGE_SIZE)
+		return -E2BIG;
+	known = min_t(u32, list->row_size, sizeof(*rows));
 	rows = kmalloc_array(LIST_ROWS, sizeof(*rows), GFP_KERNEL);
 	if (!rows)
 		return -ENOMEM;
 
 	while (list->out_done < list->count) {
-		n = list_rows(env, all, &number, rows,
+		n = list_rows(env, all, &number, known, rows,
 			      min_t(u32, list->count - list->out_done, LIST_ROWS));
 		if (!n)
 			break;
 		/* Not under the lock: the caller decides how long a fault there takes. */
-		if (copy_to_user(u64_to_user_ptr(list->envs) + list->out_done * sizeof(*rows), rows,
-				 n * sizeof(*rows))) {
-			ret = -EFAULT;
+		ret = put_rows(list, rows, known, n);
+		if (ret)
 			break;
-		}
 		list->out_done += n;
 		if (fatal_signal_pending(current)) {
 			ret = -EINTR;

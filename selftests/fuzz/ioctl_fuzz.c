@@ -166,6 +166,10 @@ static void random_step(struct step *step)
 			if (kind->nr == EXO_NR_MEM_UNBIND || kind->nr == EXO_NR_MEM_PROTECT)
 				step->array[i * 4 + 2] = any(20) ? 0 : interesting();
 		}
+	if (kind->nr == EXO_NR_ENV_LIST) {
+		step->words[8] = any(8) ? 88 + 8 * any(4) : interesting();
+		step->words[9] = any(30) ? 0 : 1;
+	}
 	if (kind->nr == EXO_NR_MEM_VIEW_CREATE) {
 		step->words[2] = any(8) ? 1 + any(2048) : interesting();
 		step->words[3] = any(3) ? 0 : 512U << any(9);

@@ -258,6 +258,10 @@ struct exo_env_status {
  * @out_done: rows written
  * @envs: array of struct exo_env_status
  * @start: list environments with a number above this; for paging
+ * @row_size: bytes from one row to the next, what the caller knows of struct exo_env_status: shorter than
+ *	the first one had (88) is EINVAL, so is no multiple of 8; longer than a page E2BIG. A row has as
+ *	many bytes as its @size says, what is behind is zero
+ * @reserved: 0
  */
 struct exo_env_list {
 	__u32 size;
@@ -266,6 +270,8 @@ struct exo_env_list {
 	__u32 out_done;
 	__aligned_u64 envs;
 	__aligned_u64 start;
+	__u32 row_size;
+	__u32 reserved;
 };
 #define EXO_ENV_LIST _IO(EXO_TYPE, EXO_NR_ENV_LIST)
 

@@ -78,6 +78,7 @@ static inline void exo_prep_env_list(struct io_uring_sqe *sqe, struct exo_env *e
 	storage->envs = (uint64_t)(uintptr_t)rows;
 	storage->count = count;
 	storage->start = start;
+	storage->row_size = sizeof(*rows);
 	exo_prep_cmd(sqe, env, EXO_ENV_LIST, storage);
 }
 
