@@ -71,8 +71,7 @@ static void exo_take(void)
 
 	for (;;) {
 		receive_all(sock[1], &cap, sizeof(cap));
-		bench_must(exo_mem_import(env, &cap, &frame, NULL, NULL), "import");
-		bench_must(exo_view_bind1(view, 0, frame, RW), "bind");
+		bench_must(exo_view_import(view, 0, &cap, RW, NULL), "import and bind");
 		store_first(bench_word(base, 0));
 		send_all(sock[1], "", 1);
 		receive_all(sock[1], &frame, sizeof(frame));
@@ -92,6 +91,7 @@ static double exo_give(void *ctx)
 {
 	struct giver *g = ctx;
 	struct exo_cap cap;
+	struct exo_mem_alloc_opts opts = EXO_OPTS(exo_mem_alloc, .rights = RW, .caps = &cap);
 	uint64_t last = 0;
 	uint32_t frame;
 	char ack;
@@ -102,8 +102,7 @@ static double exo_give(void *ctx)
 	for (i = 0; i < ROUNDS; i++) {
 		shared->value = last + 1;
 		shared->start = bench_now();
-		bench_must(exo_mem_alloc_any(g->env, &frame, 1), "frame");
-		bench_must(exo_cap_create(g->env, EXO_CAP_FRAME, frame, RW, &cap), "capability");
+		bench_must(exo_mem_alloc(g->env, &opts, &frame, 1, NULL), "frame, capability");
 		send_all(sock[0], &cap, sizeof(cap));
 		receive_all(sock[0], &ack, 1);
 		if (i && !shared->found)

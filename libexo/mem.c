@@ -32,6 +32,14 @@ static int for_frames(struct exo_env *env, unsigned int cmd, const uint32_t *fra
 	return ret;
 }
 
+/* What exo_mem_alloc_opts.caps is for the frames from @done on. */
+static struct exo_cap *caps_at(const struct exo_mem_alloc_opts *opts, uint32_t done)
+{
+	struct exo_cap *caps = OPTS_GET(opts, caps, NULL);
+
+	return caps ? caps + done : NULL;
+}
+
 static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts, uint32_t *frames,
 		      uint32_t count, uint32_t *out_done)
 {
@@ -52,6 +60,8 @@ static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts
 			.colour = OPTS_GET(opts, colour, 0U),
 			.node = OPTS_GET(opts, node, 0U),
 			.frames_ptr = (uintptr_t)(frames + done),
+			.rights = OPTS_GET(opts, rights, 0U),
+			.caps_ptr = (uintptr_t)caps_at(opts, done),
 		};
 
 		ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, &arg);
@@ -64,7 +74,7 @@ static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts
 /**
  * exo_mem_alloc() - allocate frames
  * @env: becomes their owner, until exo_mem_free() or its death
- * @opts: which frames (NULL: any)
+ * @opts: which frames (NULL: any), and whether with capabilities
  * @frames: written; read for EXO_ALLOC_THESE
  * @count: how many frames; 2 MiB frames for EXO_ALLOC_HUGE
  * @out_done: how many were allocated, also on failure, and they stay; NULL: all or nothing

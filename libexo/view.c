@@ -362,6 +362,39 @@ EXPORT int exo_view_bind(struct exo_view *view, struct exo_mem_op *ops, uint32_t
 }
 
 /**
+ * exo_view_import() - present a capability and bind its frame, both or neither
+ * @view: the view
+ * @page: not bound; of a 2 MiB frame the first of 512
+ * @cap: from the frame's owner
+ * @rights: EXO_RIGHT_READ, with or without EXO_RIGHT_WRITE
+ * @out_frame: the frame; may be NULL
+ *
+ * exo_mem_import() and exo_view_bind() in one call: what a process does that is given a frame.
+ * exo_mem_drop() gives the frame up.
+ *
+ * Return: 0; -EACCES: the capability is no good, or not for these rights; -ESTALE: it was revoked;
+ * -EBUSY: the page is bound; -EINVAL. Thread-safe, async-signal-safe, and for fault handlers.
+ */
+EXPORT int exo_view_import(struct exo_view *view, uint32_t page, const struct exo_cap *cap,
+			   uint32_t rights, uint32_t *out_frame)
+{
+	struct exo_mem_import arg = {
+		.size = sizeof(arg),
+		.flags = EXO_IMPORT_BIND,
+		.cap = *cap,
+		.view = view->id,
+		.page = page,
+		.rights = rights,
+	};
+	int ret;
+
+	ret = sys_ioctl(view->env->fd, EXO_MEM_IMPORT, &arg);
+	if (!ret && out_frame)
+		*out_frame = arg.out_frame;
+	return ret;
+}
+
+/**
  * exo_view_unbind() - unbind pages, with one shootdown
  * @view: the view
  * @ops: which; pages that are not bound are skipped

@@ -471,6 +471,42 @@ static void undo_import(void)
 	ASSERT_EQ(t_drop(other, frames[0]), 0);
 }
 
+static struct exo_cap got_caps[512];
+
+static int call_alloc_caps(void)
+{
+	struct exo_mem_alloc arg = { .size = sizeof(arg), .flags = alloc_how, .count = want,
+				     .frames_ptr = (uintptr_t)got, .rights = RW,
+				     .caps_ptr = (uintptr_t)got_caps };
+	int ret = t_ioctl(fd, EXO_MEM_ALLOC, &arg);
+
+	if (ret && arg.out_done)
+		ASSERT_EQ(t_free(fd, got, arg.out_done, NULL), 0);
+	return ret;
+}
+
+static struct view their_view;
+
+static int call_import_bind(void)
+{
+	struct exo_mem_import arg = { .size = sizeof(arg), .flags = EXO_IMPORT_BIND, .cap = cap,
+				      .view = their_view.id, .page = 600, .rights = RW };
+	int ret = t_ioctl(other, EXO_MEM_IMPORT, &arg);
+
+	/* Nothing is imported that was not before (INV-CAP-7). */
+	if (ret)
+		ASSERT_EQ(t_bind(&their_view, 601, 1, frames[0], RO), -EACCES);
+	return ret;
+}
+
+/* The view goes, too: page tables, chunks and the grant are allocated anew. */
+static void undo_import_bind(void)
+{
+	undo_import();
+	t_view_end(&their_view);
+	t_view(other, 8192, 0, 0, &their_view);
+}
+
 static int call_cap(void)
 {
 	struct exo_cap c;
@@ -500,6 +536,14 @@ TEST_LONG(share__all, 240)
 	sweep("cap create", call_cap, NULL, 0);
 	sweep("cap check", call_cap_check, NULL, 0);
 	sweep("import", call_import, undo_import, 1);
+	t_view(other, 8192, 0, 0, &their_view);
+	sweep("import and bind", call_import_bind, undo_import_bind, 3);
+	alloc_how = EXO_ALLOC_ANY;
+	want = 100;
+	sweep("alloc with capabilities", call_alloc_caps, undo_alloc, 2);
+	alloc_how = EXO_ALLOC_CONTIG;
+	want = 16;
+	sweep("alloc of a run with capabilities", call_alloc_caps, undo_alloc, 1);
 	ASSERT_EQ(call_import(), 0);
 	sweep("cap revoke", call_revoke_caps, undo_revoke_caps, 0);
 }

@@ -50,7 +50,7 @@ static inline bool exo_range_ok(u32 page, u32 count, u32 pages)
 /*
  * Rights of a binding: READ, perhaps WRITE. Every other bit has no meaning there.
  */
-static inline bool exo_bind_rights_ok(u16 rights)
+static inline bool exo_bind_rights_ok(u32 rights)
 {
 	return (rights | EXO_RIGHT_WRITE) == (EXO_RIGHT_READ | EXO_RIGHT_WRITE) &&
 	       (rights & EXO_RIGHT_READ);

@@ -4,6 +4,10 @@
  *
  * A step: charge the uid, set log entries aside, choose under the pool lock, zero what was somebody
  * else's, and only then say who the owner is: until that the frames are taken, but nobody's.
+ *
+ * Capabilities that are wanted with them are made of the generations that the frames had at that
+ * moment: whatever another thread does to a frame then, its capability is stale and nobody else's
+ * (INV-CAP-6).
  */
 #include <linux/highmem.h>
 #include <linux/nodemask.h>
@@ -14,10 +18,15 @@
 #include "mem/pool.h"
 #include "trace.h"
 
-/* A request after its checks. @span: for EXO_ALLOC_THESE, what is charged for each. */
+/*
+ * A request after its checks. @span: for EXO_ALLOC_THESE, what is charged for each; @rights: of the
+ * capabilities, 0: none.
+ */
 struct request {
 	struct exo_mem_env *mem;
 	u32 __user *user;
+	struct exo_cap __user *caps;
+	u16 rights;
 	u32 how;
 	u32 node;
 	u16 colour;
@@ -79,8 +88,11 @@ static void zero_frame(struct exo_frame *frame)
 	}
 }
 
-/* The frames are taken, charged, and have their log entries: make them the environment's. */
-static void own(struct exo_mem_env *mem, const u32 *frames, u32 n)
+/*
+ * The frames are taken, charged, and have their log entries: make them the environment's.
+ * @generations says which each has then.
+ */
+static void own(struct exo_mem_env *mem, const u32 *frames, u32 n, u64 *generations)
 {
 	u64 number = mem->env->number;
 	struct exo_frame *frame;
@@ -101,6 +113,7 @@ static void own(struct exo_mem_env *mem, const u32 *frames, u32 n)
 			WRITE_ONCE(frame[k].owner, mem->env);
 		}
 		list_add_tail(&frame->held, &mem->held);
+		generations[i] = frame->generation;
 		total += span;
 	}
 	WRITE_ONCE(mem->nr_held, mem->nr_held + total);
@@ -129,6 +142,64 @@ static void disown(struct exo_mem_env *mem, const u32 *frames, u32 n)
 	mutex_unlock(&mem->leave_lock);
 }
 
+/* Write the numbers of new frames at @at of the caller's array. False: that faulted. */
+static bool tell_frames(const struct request *req, u32 at, const u32 *frames, u32 n)
+{
+	u32 __user *user = req->user + at;
+	u32 i;
+
+	if (!user_write_access_begin(user, n * sizeof(*user)))
+		return false;
+	for (i = 0; i < n; i++)
+		unsafe_put_user(frames[i], user + i, err_fault);
+	user_write_access_end();
+	return true;
+
+err_fault:
+	user_write_access_end();
+	return false;
+}
+
+static bool tell_cap(struct exo_cap __user *user, const struct exo_cap *cap)
+{
+	u64 __user *to = (u64 __user *)user;
+	u64 words[sizeof(*cap) / sizeof(u64)] __attribute__((__uninitialized__));
+	u32 i;
+
+	memcpy(words, cap, sizeof(words));
+	if (!user_write_access_begin(to, sizeof(words)))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		unsafe_put_user(words[i], to + i, err_fault);
+	user_write_access_end();
+	return true;
+
+err_fault:
+	user_write_access_end();
+	return false;
+}
+
+/* The same for their capabilities, if some are wanted. */
+static bool tell_caps(const struct request *req, u32 at, const u32 *frames, u32 n,
+		      const u64 *generations)
+{
+	u32 i;
+
+	for (i = 0; req->rights && i < n; i++) {
+		struct exo_cap cap = {
+			.kind = EXO_CAP_FRAME,
+			.rights = req->rights,
+			.object = frames[i],
+			.generation = generations[i],
+		};
+
+		exo_cap_seal(&cap);
+		if (!tell_cap(req->caps + at + i, &cap))
+			return false;
+	}
+	return true;
+}
+
 /* Charge @span frames of each of @n, or of as many as the quota lets. Returns how many. */
 static u32 charge(struct exo_mem_env *mem, u32 n, u32 span)
 {
@@ -150,6 +221,8 @@ static void uncharge(struct exo_mem_env *mem, u32 frames)
  */
 static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u32 *done)
 {
+	/* Each that is read was written. */
+	u64 generations[EXO_FRAME_BATCH] __attribute__((__uninitialized__));
 	struct exo_mem_env *mem = req->mem;
 	u32 got, charged;
 	int ret;
@@ -168,10 +241,12 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 		ret = 0;
 	else
 		uncharge(mem, (charged - got) * span);
-	own(mem, frames, got);
+	if (!got)
+		return ret;
+	own(mem, frames, got, generations);
 
-	if (req->how != EXO_ALLOC_THESE &&
-	    copy_to_user(req->user + *done, frames, got * sizeof(*frames))) {
+	if ((req->how != EXO_ALLOC_THESE && !tell_frames(req, *done, frames, got)) ||
+	    !tell_caps(req, *done, frames, got, generations)) {
 		disown(mem, frames, got);
 		return -EFAULT;
 	}
@@ -183,7 +258,7 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 static int alloc_these(struct request *req, u32 count, u32 *done)
 {
 	struct exo_frame *frame;
-	u32 nr, one;
+	u32 nr;
 	int ret;
 
 	while (*done < count) {
@@ -196,11 +271,9 @@ static int alloc_these(struct request *req, u32 count, u32 *done)
 		if (!frame)
 			return -ENOENT;
 		req->span = exo_frame_span(frame);
-		one = 0;
-		ret = alloc_step(req, 1, req->span, &nr, &one);
+		ret = alloc_step(req, 1, req->span, &nr, done);
 		if (ret && ret != -EAGAIN)
 			return ret;
-		*done += one;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -212,12 +285,13 @@ static int alloc_some(const struct request *req, u32 count, u32 *done)
 {
 	u32 span = req->how == EXO_ALLOC_HUGE ? EXO_BLOCK_FRAMES : 1;
 	u32 batch = req->how == EXO_ALLOC_HUGE ? 1 : EXO_FRAME_BATCH;
-	u32 frames[EXO_FRAME_BATCH];
+	/* Each that is read was written; clearing them first would show. */
+	u32 frames[EXO_FRAME_BATCH] __attribute__((__uninitialized__));
 	int ret;
 
 	while (*done < count) {
 		ret = alloc_step(req, min(count - *done, batch), span, frames, done);
-		if (ret)
+		if (ret || *done == count)
 			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -243,6 +317,7 @@ static int take_run(const struct request *req, u32 count, u32 *first)
 /* One run, all or nothing. */
 static int alloc_run(const struct request *req, u32 count, u32 *done)
 {
+	u64 generations[EXO_FRAME_BATCH];
 	struct exo_mem_env *mem = req->mem;
 	u32 frames[EXO_FRAME_BATCH];
 	u32 first, at, i, n, told;
@@ -264,8 +339,9 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 		n = min_t(u32, count - at, EXO_FRAME_BATCH);
 		for (i = 0; i < n; i++)
 			frames[i] = first + at + i;
-		own(mem, frames, n);
-		fault |= copy_to_user(req->user + at, frames, n * sizeof(*frames));
+		own(mem, frames, n, generations);
+		fault |= !tell_frames(req, at, frames, n) ||
+			 !tell_caps(req, at, frames, n, generations);
 	}
 	if (!fault) {
 		*done = count;
@@ -299,6 +375,8 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
 		return -EINVAL;
 	if (cmd->flags & ~(EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE) || how > EXO_ALLOC_HUGE)
 		return -EINVAL;
+	if (cmd->rights & ~EXO_RIGHTS_ALL || cmd->reserved || (cmd->caps_ptr && !cmd->rights))
+		return -EINVAL;
 	if (how == EXO_ALLOC_COLOUR ? cmd->colour >= exo_pool_colours() : cmd->colour)
 		return -EINVAL;
 	if (!(cmd->flags & EXO_ALLOC_NODE))
@@ -317,7 +395,8 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
  * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
  * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if
  * not so many are free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken;
- * -EINTR. out_done frames are the environment's in any case.
+ * -EINTR. out_done frames are the environment's in any case, and the caller was told of them and
+ * has their capabilities (INV-CAP-6).
  */
 int exo_mem_alloc_op(struct exo_env *env, void *arg)
 {
@@ -325,6 +404,8 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 	struct request req = {
 		.mem = exo_mem(env),
 		.user = u64_to_user_ptr(cmd->frames_ptr),
+		.caps = u64_to_user_ptr(cmd->caps_ptr),
+		.rights = cmd->rights,
 		.how = cmd->flags & EXO_ALLOC_HOW_MASK,
 		.node = EXO_POOL_NODE_ANY,
 		.colour = cmd->colour,

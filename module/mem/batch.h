@@ -11,6 +11,7 @@
  * struct batch - a batch under way
  * @view: entered
  * @env: its environment
+ * @offer: frames that aren't its own are bound by this, not by its grants; or NULL
  * @seq: number of this batch, in view->seq, once it has taken something away; else 0
  * @bound: change of env->mem->nr_bound
  * @pages: named so far
@@ -23,6 +24,7 @@
 struct batch {
 	struct exo_view *view;
 	struct exo_env *env;
+	const struct exo_offer *offer;
 	u64 seq;
 	s64 bound;
 	u32 pages;
@@ -85,6 +87,7 @@ void batch_take_away(struct batch *b, u32 page, u64 *slots, u32 n);
 void batch_unrecord(struct batch *b, u32 page, u32 frame);
 
 int batch_bind_run(struct batch *b, const struct exo_mem_op *op);
+int batch_bind_page(struct batch *b, u32 page, u32 nr, bool write);
 void batch_unbind_run(struct batch *b, u32 page, u32 count);
 
 /* rebind.c */

@@ -327,6 +327,37 @@ static noinline int run_batch(struct exo_env *env, struct exo_view *view,
 	return ret;
 }
 
+/**
+ * exo_view_bind_offer() - bind a frame that is just being imported
+ * @view: entered
+ * @op: not yet checked; one page, or the 512 of a 2 MiB frame
+ * @offer: what the capability gives; NULL: the frame is the environment's own
+ *
+ * Context: sleeps.
+ * Return: 0 or an error, as EXO_MEM_BIND has; then nothing is bound that was not before.
+ */
+int exo_view_bind_offer(struct exo_view *view, struct exo_mem_op *op,
+			const struct exo_offer *offer)
+{
+	struct batch b = {
+		.env = view->env,
+		.view = view,
+		.offer = offer,
+		.direct = mm_has_notifiers(view->mm),
+	};
+	int ret;
+
+	if (unlikely(!exo_op_ok(EXO_BATCH_BIND, op, view->pages)))
+		return -EINVAL;
+	op->page = array_index_nospec(op->page, view->pages);
+	if (likely(op->count == 1))
+		ret = batch_bind_page(&b, op->page, op->frame, op->rights & EXO_RIGHT_WRITE);
+	else
+		ret = batch_bind_run(&b, op);
+	finish(&b);
+	return ret;
+}
+
 /* One operation is copied in line: the checks of a copy of any length cost more than the copy. */
 static int copy_op(struct exo_mem_op *op, const void __user *uop)
 {

@@ -65,7 +65,7 @@ static u64 stlb_bind(struct exo_view *view, u32 page, bool write)
 	entry = READ_ONCE(view->stlb[exo_stlb_index(page, view->stlb_entries)]);
 	if (!exo_stlb_hit(entry, page, write) || !exo_slots_chunk(view, page))
 		return 0;
-	if (exo_slot_record(view, page, EXO_STLB_FRAME(entry), entry & EXO_STLB_WRITE))
+	if (exo_slot_record(view, page, EXO_STLB_FRAME(entry), entry & EXO_STLB_WRITE, NULL))
 		return 0;
 	slot = exo_slot(EXO_STLB_FRAME(entry), entry & EXO_STLB_WRITE);
 	WRITE_ONCE(*exo_view_slot(view, page), slot);

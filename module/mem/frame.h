@@ -162,6 +162,19 @@ struct exo_grant {
 };
 
 /**
+ * struct exo_offer - what a capability that is just being imported gives
+ * @generation: of the capability; the offer is good while it is the frame's
+ * @rights: EXO_RIGHT_*, those of a grant with the same generation included
+ *
+ * An import that binds (EXO_IMPORT_BIND) binds by it, and makes it a grant when nothing can fail
+ * any more (INV-CAP-7).
+ */
+struct exo_offer {
+	u64 generation;
+	u16 rights;
+};
+
+/**
  * struct exo_mem_env - what mem keeps per environment
  * @env: the environment
  * @node: in the list of all, in order of env->number, under exo_mem_envs_lock

@@ -130,18 +130,20 @@ bool exo_huge_fits(struct exo_view *view, u32 page, u32 count, u32 nr)
  * @page: first page; its chunk is there
  * @nr: first frame
  * @write: for writing, too
+ * @offer: see exo_slot_record()
  *
  * Context: sleeps.
  * Return: 0 or as exo_slot_record(), or -EBUSY; then nothing is bound.
  */
-int exo_huge_bind(struct exo_view *view, u32 page, u32 nr, bool write)
+int exo_huge_bind(struct exo_view *view, u32 page, u32 nr, bool write,
+		  const struct exo_offer *offer)
 {
 	u64 *slots = exo_view_slot(view, page);
 	int ret = 0;
 	u32 i;
 
 	for (i = 0; i < PTRS_PER_PTE; i++) {
-		ret = slots[i] ? -EBUSY : exo_slot_record(view, page + i, nr + i, write);
+		ret = slots[i] ? -EBUSY : exo_slot_record(view, page + i, nr + i, write, offer);
 		if (ret)
 			goto err_unrecord;
 	}

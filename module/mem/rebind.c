@@ -49,7 +49,7 @@ static int rebind_record(struct batch *b, const struct exo_mem_op *op)
 		if (*slot && EXO_SLOT_FRAME(*slot) == nr)
 			ret = exo_slot_may(b->view, nr, write);
 		else
-			ret = exo_slot_record(b->view, page, nr, write);
+			ret = exo_slot_record(b->view, page, nr, write, NULL);
 		if (ret)
 			break;
 		if (i % PTRS_PER_PTE == 0)

@@ -287,7 +287,7 @@ static int bind_slow(struct batch *b, struct exo_region *region, u32 page, u64 *
 
 	if (*slot)
 		return -EBUSY;
-	ret = exo_slot_record(view, page, nr, write);
+	ret = exo_slot_record(view, page, nr, write, b->offer);
 	if (ret)
 		return ret;
 	WRITE_ONCE(*slot, exo_slot(nr, write));
@@ -311,7 +311,7 @@ static int bind_prepare(struct batch *b, u32 page, u32 n, u32 nr, bool write, u3
 	if (region->huge)
 		return -EBUSY;
 	if (exo_huge_fits(b->view, page, n, nr)) {
-		ret = exo_huge_bind(b->view, page, nr, write);
+		ret = exo_huge_bind(b->view, page, nr, write, b->offer);
 		if (!ret) {
 			b->bound += n;
 			*done = n;
@@ -319,6 +319,29 @@ static int bind_prepare(struct batch *b, u32 page, u32 n, u32 nr, bool write, u3
 		return ret;
 	}
 	return exo_region_learn(b->view, page) ? 0 : -ENOMEM;
+}
+
+/**
+ * batch_bind_page() - bind one page to a frame that isn't the environment's own, or may not be
+ * @b: the batch
+ * @page: below view->pages
+ * @nr: frame, as user space named it
+ * @write: for writing, too
+ *
+ * Return: 0 or an error; then nothing has happened.
+ */
+int batch_bind_page(struct batch *b, u32 page, u32 nr, bool write)
+{
+	struct exo_region *region = exo_view_region(b->view, page);
+	u32 done = 0;
+	int ret;
+
+	if (unlikely(!exo_view_slot(b->view, page) || !region->table)) {
+		ret = bind_prepare(b, page, 1, nr, write, &done);
+		if (ret)
+			return ret;
+	}
+	return bind_slow(b, region, page, exo_view_slot(b->view, page), nr, write);
 }
 
 /* Bind a segment; @*done pages of it are bound when it fails. */

@@ -3,14 +3,19 @@
  * Sharing: a capability that somebody presents becomes a grant, a frame that this environment may
  * bind with at most those rights. A grant is good for as long as the frame keeps its generation;
  * one that isn't stays until it is dropped, so that its holder is told ESTALE and not EACCES.
+ *
+ * An import first makes a grant without rights, which gives nothing; then does what can fail, a bind
+ * included; and then fills the grant in. What is undone was never of use to anybody (INV-CAP-7).
  */
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "core/slot.h"
 #include "dev.h"
 #include "mem/pool.h"
+#include "trace.h"
 
 /* How often, and after how long, revocation looks for the end of a munmap. */
 #define FLUSH_LOOKS 10
@@ -36,8 +41,11 @@ int exo_frame_rights_locked(struct exo_env *env, u32 nr, struct exo_frame *frame
 	grant = xa_load(&exo_mem(env)->grants, nr);
 	if (!grant)
 		return -EACCES;
-	if (frame->phase != EXO_PHASE_TAKEN || grant->generation != exo_frame(nr)->generation)
+	if (frame->phase != EXO_PHASE_TAKEN ||
+	    READ_ONCE(grant->generation) != exo_frame(nr)->generation)
 		return -ESTALE;
+	/* The rights of this generation or none, see grant_fill(). */
+	smp_rmb();
 	return READ_ONCE(grant->rights);
 }
 
@@ -185,6 +193,8 @@ void exo_share_revoked(const u32 *frames, u32 n)
 		if (!(frame->flags & EXO_FRAME_SHARED))
 			continue;
 		spin_lock(&exo_mem_envs_lock);
+		/* The new generation is there before a grant is looked at; see grant_fill(). */
+		smp_mb__after_spinlock();
 		rcu_read_lock();
 		list_for_each_entry(mem, &exo_mem_envs, node) {
 			grant = xa_load(&mem->grants, frames[i]);
@@ -220,28 +230,128 @@ static int import_check(struct exo_env *env, const struct exo_cap *cap, bool *ow
 	return ret;
 }
 
-/* Put a grant in place, or add the rights to the one that is there. Consumes @new. */
-static int grant_add(struct exo_mem_env *mem, u32 nr, struct exo_grant *new, u32 *rights)
+/*
+ * The grant of a frame, whatever its generation, or a new one without rights; NULL without memory.
+ */
+static struct exo_grant *grant_get(struct exo_mem_env *mem, u32 nr)
 {
-	struct exo_grant *old;
-	int ret = 0;
+	struct exo_grant *grant;
+
+	lockdep_assert_held(&mem->share_lock);
+	grant = xa_load(&mem->grants, nr);
+	if (likely(grant))
+		return grant;
+	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	if (grant && xa_err(xa_store(&mem->grants, nr, grant, GFP_KERNEL_ACCOUNT))) {
+		kfree(grant);
+		grant = NULL;
+	}
+	return grant;
+}
+
+/* Undo grant_get(). */
+static void grant_put(struct exo_mem_env *mem, u32 nr, struct exo_grant *grant)
+{
+	lockdep_assert_held(&mem->share_lock);
+	if (grant->rights)
+		return;
+	xa_erase(&mem->grants, nr);
+	kfree_rcu(grant, rcu);
+}
+
+/*
+ * From here on the grant gives what the offer does. Readers have no lock: between two generations
+ * it gives nothing. Revocation may have passed since the offer was found good, and have seen the
+ * grant as it was before: then it is on us to tell.
+ */
+static void grant_fill(struct exo_mem_env *mem, const struct exo_frame *frame, u8 order,
+		       struct exo_grant *grant, const struct exo_offer *offer)
+{
+	lockdep_assert_held(&mem->share_lock);
+	if (grant->generation != offer->generation) {
+		WRITE_ONCE(grant->rights, 0);
+		smp_wmb();
+		WRITE_ONCE(grant->generation, offer->generation);
+		grant->order = order;
+		WRITE_ONCE(grant->told, false);
+		smp_wmb();
+	}
+	WRITE_ONCE(grant->rights, offer->rights);
+
+	/* Pairs with the barrier of exo_share_revoked(), after the new generation. */
+	smp_mb();
+	if (unlikely(READ_ONCE(frame->generation) != offer->generation) &&
+	    !xchg(&grant->told, true))
+		exo_event_post(mem->env, EXO_EVENT_CAP_REVOKED, frame->nr, 0, 0, 0);
+}
+
+/* Bind what is imported; @view is entered. @offer is NULL if the frame is the caller's own. */
+static int import_bind(struct exo_view *view, const struct exo_mem_import *cmd, int order,
+		       const struct exo_offer *offer)
+{
+	struct exo_mem_op op = {
+		.page = cmd->page,
+		.count = 1U << order,
+		.frame = cmd->cap.object,
+		.rights = cmd->rights,
+	};
+
+	return exo_view_bind_offer(view, &op, offer);
+}
+
+/* The MAC is right. @view: entered, to bind there, or NULL. */
+static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_view *view)
+{
+	struct exo_offer offer = { cmd->cap.generation, cmd->cap.rights };
+	struct exo_mem_env *mem = exo_mem(env);
+	u32 nr = cmd->cap.object;
+	struct exo_grant *grant;
+	bool own = false;
+	int ret = 0, order;
+
+	order = import_check(env, &cmd->cap, &own);
+	if (order < 0)
+		return order;
+	if (own) {
+		offer.rights = EXO_RIGHTS_ALL;
+		ret = view ? import_bind(view, cmd, order, NULL) : 0;
+		goto out;
+	}
 
 	mutex_lock(&mem->share_lock);
-	old = xa_load(&mem->grants, nr);
-	if (old && old->generation == new->generation) {
-		WRITE_ONCE(old->rights, old->rights | new->rights);
-		*rights = old->rights;
-		kfree(new);
-	} else {
-		old = xa_store(&mem->grants, nr, new, GFP_KERNEL_ACCOUNT);
-		ret = xa_err(old);
-		if (ret)
-			kfree(new);
-		else if (old)
-			kfree_rcu(old, rcu);
+	grant = grant_get(mem, nr);
+	if (!grant) {
+		ret = -ENOMEM;
+		goto err_unlock;
 	}
+	if (grant->generation == offer.generation)
+		offer.rights |= grant->rights;
+	if (view)
+		ret = import_bind(view, cmd, order, &offer);
+	if (ret) {
+		grant_put(mem, nr, grant);
+		goto err_unlock;
+	}
+	grant_fill(mem, exo_frame(nr), order, grant, &offer);
+	mutex_unlock(&mem->share_lock);
+out:
+	if (!ret) {
+		cmd->out_frame = nr;
+		cmd->out_order = order;
+		cmd->out_rights = offer.rights;
+	}
+	return ret;
+
+err_unlock:
 	mutex_unlock(&mem->share_lock);
 	return ret;
+}
+
+static bool import_ok(const struct exo_mem_import *cmd)
+{
+	if (cmd->flags & EXO_IMPORT_BIND)
+		return !(cmd->flags & ~EXO_IMPORT_BIND) && exo_bind_rights_ok(cmd->rights);
+	return !cmd->flags && !cmd->view && !cmd->page && !cmd->rights;
 }
 
 /**
@@ -249,44 +359,33 @@ static int grant_add(struct exo_mem_env *mem, u32 nr, struct exo_grant *new, u32
  * @env: who presents the capability
  * @arg: struct exo_mem_import
  *
- * The owner needs no grant, and gets none. Several capabilities for one frame add up.
+ * The owner needs no grant, and gets none. Several capabilities for one frame add up. With
+ * EXO_IMPORT_BIND all of it happens or nothing (INV-CAP-7).
  *
- * Return: 0, -EINVAL, -EACCES, -ESTALE or -ENOMEM.
+ * Context: sleeps.
+ * Return: 0, -EINVAL, -EACCES, -ESTALE or -ENOMEM; with EXO_IMPORT_BIND also as EXO_MEM_BIND.
  */
 int exo_mem_import_op(struct exo_env *env, void *arg)
 {
 	struct exo_mem_import *cmd = arg;
-	struct exo_grant *grant;
-	bool own = false;
-	int ret, order;
+	struct exo_view *view;
+	int ret;
 
-	if (cmd->flags || cmd->reserved)
+	if (!import_ok(cmd))
 		return -EINVAL;
+	/* Before any lock: it sleeps if the answer is no. */
 	ret = exo_cap_authentic(env, &cmd->cap, EXO_CAP_FRAME);
 	if (ret)
 		return ret;
-	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
-	if (!grant)
-		return -ENOMEM;
-	grant->generation = cmd->cap.generation;
-	grant->rights = cmd->cap.rights;
-
-	order = import_check(env, &cmd->cap, &own);
-	if (order < 0 || own) {
-		kfree(grant);
-		if (order < 0)
-			return order;
-		cmd->out_rights = EXO_RIGHTS_ALL;
-	} else {
-		grant->order = order;
-		cmd->out_rights = cmd->cap.rights;
-		ret = grant_add(exo_mem(env), cmd->cap.object, grant, &cmd->out_rights);
-		if (ret)
-			return ret;
-	}
-	cmd->out_frame = cmd->cap.object;
-	cmd->out_order = order;
-	return 0;
+	if (!(cmd->flags & EXO_IMPORT_BIND))
+		return import(env, cmd, NULL);
+	ret = exo_view_enter(env, cmd->view, &view);
+	if (ret)
+		return ret;
+	ret = import(env, cmd, view);
+	exo_view_leave(view);
+	trace_exo_bind(env->number, cmd->view, 1, !ret, ret);
+	return ret;
 }
 
 static void drop_unmap(struct exo_env *env, u32 nr, u32 span)

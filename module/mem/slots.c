@@ -130,9 +130,18 @@ static bool inline_free(const struct exo_view *view, const struct exo_frame *fra
 	return !other || READ_ONCE(other->flushed) >= frame->stale;
 }
 
+/* What an offer allows with a frame, or -ESTALE. Frame locked. */
+static int offered_rights(u32 nr, const struct exo_frame *frame, const struct exo_offer *offer)
+{
+	if (frame->phase != EXO_PHASE_TAKEN ||
+	    offer->generation != exo_frame_known(exo_frame_head(nr, frame))->generation)
+		return -ESTALE;
+	return offer->rights;
+}
+
 /* 0, -EACCES or -ESTALE. Frame locked; @owner is its owner, or NULL and it isn't locked. */
 static int may_locked(struct exo_view *view, u32 nr, struct exo_frame *frame, struct exo_env *owner,
-		      bool write)
+		      bool write, const struct exo_offer *offer)
 {
 	int rights;
 
@@ -140,7 +149,8 @@ static int may_locked(struct exo_view *view, u32 nr, struct exo_frame *frame, st
 		return -EACCES;
 	if (owner == view->env)
 		return frame->phase == EXO_PHASE_TAKEN ? 0 : -EACCES;
-	rights = exo_frame_rights_locked(view->env, nr, frame);
+	rights = offer ? offered_rights(nr, frame, offer) :
+			 exo_frame_rights_locked(view->env, nr, frame);
 	if (rights < 0)
 		return rights;
 	if (!(rights & EXO_RIGHT_READ) || (write && !(rights & EXO_RIGHT_WRITE)))
@@ -166,7 +176,7 @@ int exo_slot_may(struct exo_view *view, u32 nr, bool write)
 		return nr < exo_nr_frames ? -EACCES : -EINVAL;
 	rcu_read_lock();
 	owner = exo_frame_lock(frame);
-	ret = may_locked(view, nr, frame, owner, write);
+	ret = may_locked(view, nr, frame, owner, write, NULL);
 	if (owner)
 		exo_frame_unlock(owner);
 	rcu_read_unlock();
@@ -175,14 +185,14 @@ int exo_slot_may(struct exo_view *view, u32 nr, bool write)
 
 /* As exo_slot_record(); -EAGAIN: it would be a further binding, and *@spare is NULL. */
 static int record(struct exo_view *view, u32 page, u32 nr, struct exo_frame *frame, bool write,
-		  struct exo_binding **spare)
+		  const struct exo_offer *offer, struct exo_binding **spare)
 {
 	struct exo_env *owner;
 	int ret;
 
 	rcu_read_lock();
 	owner = exo_frame_lock(frame);
-	ret = may_locked(view, nr, frame, owner, write);
+	ret = may_locked(view, nr, frame, owner, write, offer);
 	if (ret)
 		goto out;
 	if (inline_free(view, frame)) {
@@ -215,6 +225,7 @@ out:
  * @page: below view->pages; this frame isn't bound there yet
  * @nr: frame, as user space named it
  * @write: is it bound for writing?
+ * @offer: what gives the right to a frame that isn't the environment's own; NULL: its grants
  *
  * The rights are checked at the same moment (INV-VIEW-3). From here on revocation finds the
  * binding, and waits for the view's lock.
@@ -222,7 +233,8 @@ out:
  * Context: sleeps.
  * Return: 0; -EINVAL: no frame number; -EACCES; -ESTALE; -EOVERFLOW: bound too often; -ENOMEM.
  */
-int exo_slot_record(struct exo_view *view, u32 page, u32 nr, bool write)
+int exo_slot_record(struct exo_view *view, u32 page, u32 nr, bool write,
+		    const struct exo_offer *offer)
 {
 	struct exo_frame *frame = exo_frame(nr);
 	struct exo_binding *spare = NULL;
@@ -230,13 +242,13 @@ int exo_slot_record(struct exo_view *view, u32 page, u32 nr, bool write)
 
 	if (!frame)
 		return nr < exo_nr_frames ? -EACCES : -EINVAL;
-	ret = record(view, page, nr, frame, write, &spare);
+	ret = record(view, page, nr, frame, write, offer, &spare);
 	if (ret != -EAGAIN)
 		return ret;
 	spare = exo_binding_alloc(view->env);
 	if (!spare)
 		return -ENOMEM;
-	ret = record(view, page, nr, frame, write, &spare);
+	ret = record(view, page, nr, frame, write, offer, &spare);
 	exo_binding_free(view->env, spare);
 	return ret;
 }
@@ -257,7 +269,7 @@ int exo_slot_record_spare(struct exo_view *view, u32 page, u32 nr, bool write,
 {
 	struct exo_frame *frame = exo_frame(nr);
 
-	return frame ? record(view, page, nr, frame, write, spare) : -EACCES;
+	return frame ? record(view, page, nr, frame, write, NULL, spare) : -EACCES;
 }
 
 static bool is_inline(const struct exo_view *view, u32 page, const struct exo_frame *frame)

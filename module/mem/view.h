@@ -194,6 +194,10 @@ void exo_views_unmap_frames(const u32 *frames, u32 n, struct exo_env *keep, exo_
  */
 void exo_views_unmap_own(const struct exo_env *env, const u32 *frames, u32 n);
 
+/* Bind a frame that is just being imported; the view is entered. See bind.c. */
+int exo_view_bind_offer(struct exo_view *view, struct exo_mem_op *op,
+			const struct exo_offer *offer);
+
 /* The noun's other half. */
 int exo_views_init(void);
 void exo_views_exit(void);
@@ -234,7 +238,8 @@ u64 *exo_slots_chunk(struct exo_view *view, u32 page);
 struct exo_region *exo_region_learn(struct exo_view *view, u32 page);
 void exo_region_learned(struct exo_view *view, struct exo_region *region, pte_t *table);
 void exo_regions_forget(struct exo_view *view);
-int exo_slot_record(struct exo_view *view, u32 page, u32 frame, bool write);
+int exo_slot_record(struct exo_view *view, u32 page, u32 frame, bool write,
+		    const struct exo_offer *offer);
 int exo_slot_record_spare(struct exo_view *view, u32 page, u32 frame, bool write,
 			  struct exo_binding **spare);
 void exo_slot_unrecord(struct exo_view *view, u32 page, u32 frame, u64 stale);
@@ -252,7 +257,8 @@ bool exo_huge_fits(struct exo_view *view, u32 page, u32 count, u32 frame);
 u16 exo_huge_zap(struct exo_view *view, u32 page);
 u16 exo_huge_split(struct exo_view *view, u32 page);
 u16 exo_huge_harvest(struct exo_view *view, u32 page);
-int exo_huge_bind(struct exo_view *view, u32 page, u32 frame, bool write);
+int exo_huge_bind(struct exo_view *view, u32 page, u32 frame, bool write,
+		  const struct exo_offer *offer);
 u16 exo_huge_tame(struct exo_view *view, u32 page);
 vm_fault_t exo_huge_install(struct exo_view *view, struct vm_fault *vmf, u32 page);
 

@@ -98,8 +98,12 @@ enum exo_alloc_how {
  * @node: for EXO_ALLOC_NODE
  * @out_done: how many were allocated
  * @frames_ptr: array of __u32: read for THESE, else written
+ * @rights: EXO_RIGHT_* of the capabilities in @caps_ptr; 0: make none
+ * @caps_ptr: array of struct exo_cap, written: one a frame, as EXO_CAP_CREATE makes it; 0 without
+ *	@rights
  *
- * A frame that last belonged to another environment, or to Linux, is zeroed.
+ * A frame that last belonged to another environment, or to Linux, is zeroed. @out_done frames are
+ * allocated and have their numbers and capabilities written, also on failure; no others.
  */
 struct exo_mem_alloc {
 	__u32 size;
@@ -109,6 +113,9 @@ struct exo_mem_alloc {
 	__u32 node;
 	__u32 out_done;
 	__aligned_u64 frames_ptr;
+	__u32 rights;
+	__u32 reserved;
+	__aligned_u64 caps_ptr;
 };
 #define EXO_MEM_ALLOC _IO(EXO_TYPE, EXO_NR_MEM_ALLOC)
 
@@ -131,12 +138,21 @@ struct exo_mem_frames {
 #define EXO_MEM_FREE _IO(EXO_TYPE, EXO_NR_MEM_FREE)
 #define EXO_MEM_DROP _IO(EXO_TYPE, EXO_NR_MEM_DROP)
 
+#define EXO_IMPORT_BIND (1U << 0)	/* bind it, too */
+
 /**
  * struct exo_mem_import - EXO_MEM_IMPORT: present a capability; the frame may then be bound here
+ * @flags: 0, or EXO_IMPORT_BIND
  * @cap: from its owner
  * @out_frame: the frame
  * @out_rights: what may be done with it here
  * @out_order: 0 or EXO_HUGE_ORDER
+ * @view: EXO_IMPORT_BIND: bind the frame in this view, which this process has mapped. Else 0
+ * @page: EXO_IMPORT_BIND: at this page; a 2 MiB frame at this page and the 511 after it. Else 0
+ * @rights: EXO_IMPORT_BIND: EXO_RIGHT_READ, with or without EXO_RIGHT_WRITE. Else 0
+ *
+ * With EXO_IMPORT_BIND it is IMPORT and BIND in one, with the errors of both, and both happen or
+ * neither: if the bind fails, nothing is imported that was not before.
  */
 struct exo_mem_import {
 	__u32 size;
@@ -145,8 +161,11 @@ struct exo_mem_import {
 	__u32 out_frame;
 	__u32 out_rights;
 	__u32 out_order;
-	__u32 reserved;
+	__u32 view;
+	__u32 page;
+	__u32 rights;
 };
+
 #define EXO_MEM_IMPORT _IO(EXO_TYPE, EXO_NR_MEM_IMPORT)
 
 /* Views -------------------------------------------------------------------------------------- */

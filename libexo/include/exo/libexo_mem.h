@@ -9,12 +9,16 @@
  * @flags: enum exo_alloc_how, and EXO_ALLOC_NODE; default: any frames
  * @colour: for EXO_ALLOC_COLOUR
  * @node: for EXO_ALLOC_NODE
+ * @rights: EXO_RIGHT_*: make a capability with these of each frame; 0: none
+ * @caps: where to: as many as frames; NULL without rights
  */
 struct exo_mem_alloc_opts {
 	size_t sz;
 	uint32_t flags;
 	uint32_t colour;
 	uint32_t node;
+	uint32_t rights;
+	struct exo_cap *caps;
 };
 
 /*

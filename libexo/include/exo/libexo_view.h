@@ -49,6 +49,13 @@ int exo_view_rebind(struct exo_view *view, struct exo_mem_op *ops, uint32_t coun
 int exo_view_protect(struct exo_view *view, struct exo_mem_op *ops, uint32_t count, uint32_t flags,
 		     uint32_t *out_done);
 
+/*
+ * Presents a capability and binds the frame (a 2 MiB one at page ... page + 511), both or neither.
+ * out_frame may be NULL.
+ */
+int exo_view_import(struct exo_view *view, uint32_t page, const struct exo_cap *cap,
+		    uint32_t rights, uint32_t *out_frame);
+
 /* An operation on pages page ... page + count - 1; frame and rights 0 where they mean nothing. */
 static inline struct exo_mem_op exo_op(uint32_t page, uint32_t count, uint32_t frame,
 				       uint32_t rights)

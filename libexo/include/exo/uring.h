@@ -150,6 +150,10 @@ static inline void exo_prep_mem_alloc(struct io_uring_sqe *sqe, struct exo_env *
 		storage->flags = opts->flags;
 		storage->colour = opts->colour;
 		storage->node = opts->node;
+		if (opts->sz >= sizeof(*opts)) {
+			storage->rights = opts->rights;
+			storage->caps_ptr = (uint64_t)(uintptr_t)opts->caps;
+		}
 	}
 	storage->count = count;
 	storage->frames_ptr = (uint64_t)(uintptr_t)frames;
@@ -182,6 +186,20 @@ static inline void exo_prep_mem_import(struct io_uring_sqe *sqe, struct exo_env 
 	EXO_PREP_INIT(storage);
 	storage->cap = *cap;
 	exo_prep_cmd(sqe, env, EXO_MEM_IMPORT, storage);
+}
+
+/* As exo_view_import(). */
+static inline void exo_prep_view_import(struct io_uring_sqe *sqe, struct exo_view *view,
+					uint32_t page, const struct exo_cap *cap, uint32_t rights,
+					struct exo_mem_import *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = EXO_IMPORT_BIND;
+	storage->cap = *cap;
+	storage->view = exo_view_id(view);
+	storage->page = page;
+	storage->rights = rights;
+	exo_prep_cmd(sqe, exo_view_env(view), EXO_MEM_IMPORT, storage);
 }
 
 static inline void exo_prep_mem_log(struct io_uring_sqe *sqe, struct exo_env *env,
