@@ -147,11 +147,11 @@ err_fault:
 
 static int op_copy_out(const struct exo_op *op, const u64 *arg, u64 __user *uarg)
 {
-	u32 i = op->size / sizeof(u64);
+	u32 i = op->out_at, end = i + op->out_words;
 
 	if (!user_write_access_begin(uarg, op->size))
 		return -EFAULT;
-	while (i--)
+	for (; i < end; i++)
 		unsafe_put_user(arg[i], uarg + i, err_fault);
 	user_write_access_end();
 	return 0;
@@ -177,7 +177,7 @@ static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
 	ret = op->fn(env, arg);
 
 	/* Also after a failure: out_done says how far it came. */
-	if (!(op->flags & EXO_OP_IN) && op_copy_out(op, arg, uarg))
+	if (op->out_words && op_copy_out(op, arg, uarg))
 		return -EFAULT;
 	return ret;
 }

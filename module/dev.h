@@ -28,18 +28,31 @@ struct exo_env;
  * @nr: enum exo_nr
  * @size: what this module knows of the struct
  * @flags: EXO_OP_*; ADMIN and THREAD are EOPNOTSUPP through uring_cmd
+ * @out_at: which part of it is copied back: from this word of 8 bytes on ...
+ * @out_words: ... so many of them
  * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked. Without memory at
  *	any step the state is as before, of a batch as after out_done operations (INV-REQ-7)
  */
 struct exo_op {
 	u16 nr;
 	u16 size;
-	u32 flags;
+	u16 flags;
+	u8 out_at;
+	u8 out_words;
 	int (*fn)(struct exo_env *env, void *arg);
 };
 
+/* All of the struct is copied back, or, with EXO_OP_IN, nothing. */
 #define EXO_OP(_nr, _type, _flags, _fn) \
-	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn) }
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .out_words = (_flags) & EXO_OP_IN ? 0 : sizeof(_type) / sizeof(u64) }
+
+/* Only the words that the members from @_first to @_last are in. */
+#define EXO_OP_OUT(_nr, _type, _flags, _fn, _first, _last) \
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .out_at = offsetof(_type, _first) / sizeof(u64), \
+	  .out_words = DIV_ROUND_UP(offsetofend(_type, _last), sizeof(u64)) - \
+		       offsetof(_type, _first) / sizeof(u64) }
 
 /**
  * struct exo_noun - what a noun gives to dev.c

@@ -206,7 +206,8 @@ u32 exo_pool_take_any(struct exo_pool *pool, u32 node, u32 n, u32 *out)
 			mark_taken(pool, at, i);
 			out[done++] = at << EXO_HUGE_ORDER | i;
 		}
-		at = block_next(pool, EXO_POOL_SMALL, node, at);
+		if (done < n)
+			at = block_next(pool, EXO_POOL_SMALL, node, at);
 	}
 	return done;
 }

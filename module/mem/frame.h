@@ -201,7 +201,7 @@ struct exo_offer {
  * @taken: frames taken by force, ever
  * @log: struct exo_log_entry, of frames that were taken
  * @nr_log: how many
- * @spare: log entries set aside: one a frame held and one an exo_binding
+ * @spare: log entries set aside: one a frame held and one an exo_binding, and perhaps a few more
  * @nr_spare: how many there are
  * @nr_need: how many there must be
  *

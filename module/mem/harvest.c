@@ -37,24 +37,26 @@ static u16 pte_bits(pte_t pte)
 	return (pte_young(pte) ? EXO_OP_ACCESSED : 0) | (pte_dirty(pte) ? EXO_OP_DIRTY : 0);
 }
 
-/* Read one PTE, and clear what is to be cleared. The page table is locked. */
-static u16 harvest_pte(struct harvest *h, unsigned long addr, pte_t *ptep)
+/*
+ * Clear what is to be cleared of a PTE that has some of it. Returns what it had. The page table is
+ * locked.
+ */
+static u16 harvest_clear(struct harvest *h, unsigned long addr, pte_t *ptep, u16 bits)
 {
-	pte_t pte = *ptep;
-	u16 bits = pte_bits(pte);
+	pte_t pte;
 
-	if (!(bits & h->clear))
+	/* One atomic operation, which leaves alone what a CPU sets meanwhile. */
+	if (!(bits & h->clear & EXO_OP_DIRTY)) {
+		clear_bit(_PAGE_BIT_ACCESSED, (unsigned long *)&ptep->pte);
 		return bits;
+	}
 	/* A CPU that looks now faults, waits for view->lock and tries again. */
 	pte = ptep_get_and_clear(h->view->mm, addr, ptep);
 	bits |= pte_bits(pte);
 	if (h->clear & EXO_OP_ACCESSED)
 		pte = pte_mkold(pte);
-	if (h->clear & bits & EXO_OP_DIRTY) {
-		pte = pte_mkclean(pte);
-		h->flush = true;
-	}
-	exo_set_pte(h->view->mm, addr, ptep, pte);
+	exo_set_pte(h->view->mm, addr, ptep, pte_mkclean(pte));
+	h->flush = true;
 	return bits;
 }
 
@@ -86,17 +88,50 @@ static void harvest_zap(struct harvest *h, struct exo_region *region, u32 page, 
 	zap_special_vma_range(h->view->vma, start, (unsigned long)n << PAGE_SHIFT);
 }
 
-static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page, const u64 *slots,
-			 u32 n, u8 *bits)
+/* Add what the slots kept, and @all, which one entry for all of them has. */
+static void harvest_slots(struct harvest *h, u64 *slots, u32 n, u16 all, u8 *bits)
 {
-	pte_t *pte = region->table + exo_view_pte_index(h->view, page);
-	unsigned long addr = exo_view_address(h->view, page);
+	u64 kept = (u64)h->clear << EXO_SLOT_KEPT_SHIFT;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		if (!slots[i])
+			continue;
+		bits[i] |= all | exo_slot_kept(slots[i]);
+		if (slots[i] & kept)
+			WRITE_ONCE(slots[i], slots[i] & ~kept);
+	}
+}
+
+/* Both in one pass: a page is some 15 instructions, and there are many. */
+static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page, u64 *slots, u32 n,
+			 u8 *bits)
+{
+	pte_t *ptep = region->table + exo_view_pte_index(h->view, page);
+	unsigned long start = exo_view_address(h->view, page);
+	u64 kept = (u64)h->clear << EXO_SLOT_KEPT_SHIFT;
+	const u16 clear = h->clear;
+	u64 slot;
+	pte_t pte;
+	u16 found;
 	u32 i;
 
 	spin_lock(region->ptl);
-	for (i = 0; i < n; i++, addr += PAGE_SIZE)
-		if (slots[i] && pte_present(pte[i]))
-			bits[i] = harvest_pte(h, addr, pte + i);
+	for (i = 0; i < n; i++) {
+		slot = slots[i];
+		if (!slot)
+			continue;
+		pte = READ_ONCE(ptep[i]);
+		found = pte_present(pte) ? pte_bits(pte) : 0;
+		if (found & clear)
+			found = harvest_clear(h, start + ((unsigned long)i << PAGE_SHIFT), ptep + i,
+					      found);
+		if (unlikely(slot & EXO_SLOT_KEPT)) {
+			found |= exo_slot_kept(slot);
+			WRITE_ONCE(slots[i], slot & ~kept);
+		}
+		bits[i] = found;
+	}
 	spin_unlock(region->ptl);
 }
 
@@ -104,10 +139,7 @@ static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page,
 static int harvest_segment(struct harvest *h, u32 page, u32 n, u8 *bits)
 {
 	struct exo_region *region = exo_view_region(h->view, page);
-	u64 kept = (u64)h->clear << EXO_SLOT_KEPT_SHIFT;
 	u64 *slots = exo_view_slot(h->view, page);
-	u16 all = 0;
-	u32 i;
 
 	if (!slots)
 		return 0;
@@ -118,21 +150,16 @@ static int harvest_segment(struct harvest *h, u32 page, u32 n, u8 *bits)
 			exo_huge_split(h->view, page);
 	}
 	if (region->huge) {
-		all = exo_huge_harvest(h->view, page);
-	} else {
-		if (!exo_region_learn(h->view, page))
-			return -ENOMEM;
-		if (h->notify && h->clear)
-			harvest_zap(h, region, page, slots, n, bits);
-		else
-			harvest_ptes(h, region, page, slots, n, bits);
+		harvest_slots(h, slots, n, exo_huge_harvest(h->view, page), bits);
+		return 0;
 	}
-	for (i = 0; i < n; i++) {
-		if (!slots[i])
-			continue;
-		bits[i] |= all | exo_slot_kept(slots[i]);
-		if (slots[i] & kept)
-			WRITE_ONCE(slots[i], slots[i] & ~kept);
+	if (!exo_region_learn(h->view, page))
+		return -ENOMEM;
+	if (h->notify && h->clear) {
+		harvest_zap(h, region, page, slots, n, bits);
+		harvest_slots(h, slots, n, 0, bits);
+	} else {
+		harvest_ptes(h, region, page, slots, n, bits);
 	}
 	return 0;
 }
@@ -145,7 +172,7 @@ static int harvest_chunk(struct exo_env *env, u32 number, u32 page, u32 count, u
 	int ret;
 	u32 n, i;
 
-	memset(bits, 0, count);
+	memset(bits, 0, round_up(count, sizeof(u64)));
 	ret = exo_view_enter(env, number, &view);
 	if (ret)
 		return ret;
@@ -165,10 +192,23 @@ static int harvest_chunk(struct exo_env *env, u32 number, u32 page, u32 count, u
 	return ret;
 }
 
-static int harvest_all(struct exo_env *env, struct exo_mem_harvest *arg, u16 clear, u8 *bits)
+/* Bytes of @bits that have @bit. They are zero up to the next multiple of 8. */
+static u32 count_pages(const u8 *bits, u32 n, u8 bit)
+{
+	const u64 *words = (const u64 *)bits;
+	u64 mask = bit * 0x0101010101010101ULL;
+	u32 i, count = 0;
+
+	for (i = 0; i < DIV_ROUND_UP(n, sizeof(u64)); i++)
+		count += hweight64(words[i] & mask);
+	return count;
+}
+
+static int harvest_all
+(struct exo_env *env, struct exo_mem_harvest *arg, u16 clear, u8 *bits)
 {
 	u8 __user *ubits = u64_to_user_ptr(arg->bits);
-	u32 i, n, done;
+	u32 n, done;
 	int ret;
 
 	for (done = 0; done < arg->count; done += n) {
@@ -176,10 +216,8 @@ static int harvest_all(struct exo_env *env, struct exo_mem_harvest *arg, u16 cle
 		ret = harvest_chunk(env, arg->view, arg->page + done, n, clear, bits);
 		if (ret)
 			return ret;
-		for (i = 0; i < n; i++) {
-			arg->out_accessed += !!(bits[i] & EXO_OP_ACCESSED);
-			arg->out_dirty += !!(bits[i] & EXO_OP_DIRTY);
-		}
+		arg->out_accessed += count_pages(bits, n, EXO_OP_ACCESSED);
+		arg->out_dirty += count_pages(bits, n, EXO_OP_DIRTY);
 		if (arg->bits && copy_to_user(ubits + done, bits, n))
 			return -EFAULT;
 		if (fatal_signal_pending(current))

@@ -15,18 +15,16 @@ LIST_HEAD(exo_mem_envs);
 DEFINE_SPINLOCK(exo_mem_envs_lock);
 struct workqueue_struct *exo_mem_wq;
 
+/*
+ * So many log entries more than are needed an environment keeps: who gives frames back and takes
+ * others does not allocate each time.
+ */
+#define SPARES_KEPT 8
+
 /* Rows of EXO_MEM_QUERY that are collected before they are copied out. */
 #define QUERY_ROWS 16
 
-/**
- * exo_spares_add() - set log entries aside
- * @mem: environment
- * @n: how many more there must be
- *
- * Context: may sleep.
- * Return: 0, or -ENOMEM and nothing changed.
- */
-int exo_spares_add(struct exo_mem_env *mem, u32 n)
+static int spares_alloc(struct exo_mem_env *mem, u32 n)
 {
 	struct exo_log_entry *entry;
 	LIST_HEAD(entries);
@@ -51,7 +49,28 @@ int exo_spares_add(struct exo_mem_env *mem, u32 n)
 }
 
 /**
- * exo_spares_drop() - fewer log entries are needed; those that were not written are freed
+ * exo_spares_add() - set log entries aside
+ * @mem: environment
+ * @n: how many more there must be
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOMEM and nothing changed.
+ */
+int exo_spares_add(struct exo_mem_env *mem, u32 n)
+{
+	bool there;
+
+	spin_lock(&mem->revoke_lock);
+	there = mem->nr_spare >= mem->nr_need + n;
+	if (there)
+		mem->nr_need += n;
+	spin_unlock(&mem->revoke_lock);
+	return there ? 0 : spares_alloc(mem, n);
+}
+
+/**
+ * exo_spares_drop() - fewer log entries are needed; those that were not written are freed, but for
+ * a few
  * @mem: environment
  * @n: how many fewer
  *
@@ -63,7 +82,7 @@ void exo_spares_drop(struct exo_mem_env *mem, u32 n)
 
 	spin_lock(&mem->revoke_lock);
 	mem->nr_need -= n;
-	while (mem->nr_spare > mem->nr_need) {
+	while (mem->nr_spare > mem->nr_need + SPARES_KEPT) {
 		list_move(mem->spare.next, &entries);
 		mem->nr_spare--;
 	}
@@ -185,7 +204,8 @@ void exo_frames_env_exit(struct exo_env *env)
 
 	exo_share_env_exit(mem);
 	exo_log_entries_free(&mem->log);
-	WARN_ON_ONCE(mem->nr_held || mem->nr_spare || atomic64_read(&mem->nr_bound));
+	exo_log_entries_free(&mem->spare);
+	WARN_ON_ONCE(mem->nr_held || mem->nr_need || atomic64_read(&mem->nr_bound));
 }
 
 /**

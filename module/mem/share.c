@@ -299,52 +299,60 @@ static int import_bind(struct exo_view *view, const struct exo_mem_import *cmd, 
 	return exo_view_bind_offer(view, &op, offer);
 }
 
+/* A frame that is not the caller's own. @offer: what the capability says, then what counts. */
+static int import_foreign(struct exo_env *env, const struct exo_mem_import *cmd,
+			  struct exo_view *view, int order, struct exo_offer *offer)
+{
+	struct exo_mem_env *mem = exo_mem(env);
+	u32 nr = cmd->cap.object;
+	struct exo_grant *grant;
+	int ret = -ENOMEM;
+
+	mutex_lock(&mem->share_lock);
+	grant = grant_get(mem, nr);
+	if (unlikely(!grant))
+		goto out;
+	if (grant->generation == offer->generation)
+		offer->rights |= grant->rights;
+	ret = view ? import_bind(view, cmd, order, offer) : 0;
+	if (likely(!ret))
+		grant_fill(mem, exo_frame_known(nr), order, grant, offer);
+	else
+		grant_put(mem, nr, grant);
+out:
+	mutex_unlock(&mem->share_lock);
+	return ret;
+}
+
 /* The MAC is right. @view: entered, to bind there, or NULL. */
 static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_view *view)
 {
 	struct exo_offer offer = { cmd->cap.generation, cmd->cap.rights };
-	struct exo_mem_env *mem = exo_mem(env);
-	u32 nr = cmd->cap.object;
-	struct exo_grant *grant;
-	bool own = false;
-	int ret = 0, order;
+	const struct exo_frame *frame = exo_frame(cmd->cap.object);
+	bool own = READ_ONCE(frame->owner) == env;
+	int ret, order = READ_ONCE(frame->order);
 
-	order = import_check(env, &cmd->cap, &own);
-	if (order < 0)
-		return order;
-	if (own) {
+	/*
+	 * A bind by the offer looks at the generation by itself. If it is the capability's, then it
+	 * was all the time, and so were order and owner: the capability is older than this call.
+	 */
+	if (!view || own) {
+		order = import_check(env, &cmd->cap, &own);
+		if (order < 0)
+			return order;
+	}
+	if (likely(!own)) {
+		ret = import_foreign(env, cmd, view, order, &offer);
+	} else {
 		offer.rights = EXO_RIGHTS_ALL;
 		ret = view ? import_bind(view, cmd, order, NULL) : 0;
-		goto out;
 	}
-
-	mutex_lock(&mem->share_lock);
-	grant = grant_get(mem, nr);
-	if (!grant) {
-		ret = -ENOMEM;
-		goto err_unlock;
-	}
-	if (grant->generation == offer.generation)
-		offer.rights |= grant->rights;
-	if (view)
-		ret = import_bind(view, cmd, order, &offer);
-	if (ret) {
-		grant_put(mem, nr, grant);
-		goto err_unlock;
-	}
-	grant_fill(mem, exo_frame(nr), order, grant, &offer);
-	mutex_unlock(&mem->share_lock);
-out:
-	if (!ret) {
-		cmd->out_frame = nr;
-		cmd->out_order = order;
-		cmd->out_rights = offer.rights;
-	}
-	return ret;
-
-err_unlock:
-	mutex_unlock(&mem->share_lock);
-	return ret;
+	if (ret)
+		return ret;
+	cmd->out_frame = cmd->cap.object;
+	cmd->out_order = order;
+	cmd->out_rights = offer.rights;
+	return 0;
 }
 
 static bool import_ok(const struct exo_mem_import *cmd)

@@ -130,12 +130,14 @@ static bool inline_free(const struct exo_view *view, const struct exo_frame *fra
 	return !other || READ_ONCE(other->flushed) >= frame->stale;
 }
 
-/* What an offer allows with a frame, or -ESTALE. Frame locked. */
+/* What an offer allows with a frame, which is shared from here on; or -ESTALE. Frame locked. */
 static int offered_rights(u32 nr, const struct exo_frame *frame, const struct exo_offer *offer)
 {
-	if (frame->phase != EXO_PHASE_TAKEN ||
-	    offer->generation != exo_frame_known(exo_frame_head(nr, frame))->generation)
+	struct exo_frame *head = exo_frame_known(exo_frame_head(nr, frame));
+
+	if (frame->phase != EXO_PHASE_TAKEN || head->generation != offer->generation)
 		return -ESTALE;
+	head->flags |= EXO_FRAME_SHARED;
 	return offer->rights;
 }
 
@@ -146,7 +148,7 @@ static int may_locked(struct exo_view *view, u32 nr, struct exo_frame *frame, st
 	int rights;
 
 	if (!owner)
-		return -EACCES;
+		return offer ? -ESTALE : -EACCES;
 	if (owner == view->env)
 		return frame->phase == EXO_PHASE_TAKEN ? 0 : -EACCES;
 	rights = offer ? offered_rights(nr, frame, offer) :

@@ -307,8 +307,8 @@ static bool in_uprobe(void)
 /* 1 or 0; -EFAULT if the area that says it is not in memory. */
 static int in_rseq(unsigned long ip)
 {
+	struct rseq_cs cs __attribute__((__uninitialized__));
 	struct rseq __user *area = exo_rseq_area();
-	struct rseq_cs cs;
 	u64 ptr;
 	int ret;
 
