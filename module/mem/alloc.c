@@ -163,14 +163,13 @@ err_fault:
 static bool tell_cap(struct exo_cap __user *user, const struct exo_cap *cap)
 {
 	u64 __user *to = (u64 __user *)user;
-	u64 words[sizeof(*cap) / sizeof(u64)] __attribute__((__uninitialized__));
+	const u64 *from = (const u64 *)cap;
 	u32 i;
 
-	memcpy(words, cap, sizeof(words));
-	if (!user_write_access_begin(to, sizeof(words)))
+	if (!user_write_access_begin(to, sizeof(*cap)))
 		return false;
-	for (i = 0; i < ARRAY_SIZE(words); i++)
-		unsafe_put_user(words[i], to + i, err_fault);
+	for (i = 0; i < sizeof(*cap) / sizeof(u64); i++)
+		unsafe_put_user(from[i], to + i, err_fault);
 	user_write_access_end();
 	return true;
 

@@ -34,7 +34,8 @@ struct harvest {
 
 static u16 pte_bits(pte_t pte)
 {
-	return (pte_young(pte) ? EXO_OP_ACCESSED : 0) | (pte_dirty(pte) ? EXO_OP_DIRTY : 0);
+	BUILD_BUG_ON(EXO_OP_ACCESSED != 1 || EXO_OP_DIRTY != 2);
+	return exo_pte_accessed_dirty(pte);
 }
 
 /*
@@ -110,23 +111,24 @@ static void harvest_ptes(struct harvest *h, struct exo_region *region, u32 page,
 	pte_t *ptep = region->table + exo_view_pte_index(h->view, page);
 	unsigned long start = exo_view_address(h->view, page);
 	u64 kept = (u64)h->clear << EXO_SLOT_KEPT_SHIFT;
-	const u16 clear = h->clear;
-	u64 slot;
+	const u32 clear = h->clear;
+	u64 slot, any_kept = EXO_SLOT_KEPT;
+	u32 i, found;
 	pte_t pte;
-	u16 found;
-	u32 i;
 
+	/* Not to be made anew each time. */
+	OPTIMIZER_HIDE_VAR(any_kept);
 	spin_lock(region->ptl);
 	for (i = 0; i < n; i++) {
 		slot = slots[i];
 		if (!slot)
 			continue;
 		pte = READ_ONCE(ptep[i]);
-		found = pte_present(pte) ? pte_bits(pte) : 0;
+		found = native_pte_val(pte) & _PAGE_PRESENT ? pte_bits(pte) : 0;
 		if (found & clear)
 			found = harvest_clear(h, start + ((unsigned long)i << PAGE_SHIFT), ptep + i,
 					      found);
-		if (unlikely(slot & EXO_SLOT_KEPT)) {
+		if (unlikely(slot & any_kept)) {
 			found |= exo_slot_kept(slot);
 			WRITE_ONCE(slots[i], slot & ~kept);
 		}
