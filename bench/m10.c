@@ -27,7 +27,7 @@
 #ifndef ROUNDS
 #define ROUNDS 100000
 #endif
-#define FEWER_ROUNDS (ROUNDS / 10) /* for controls, and what is shown in addition */
+#define FEWER_ROUNDS (ROUNDS / 10) /* for controls */
 #define SPINS 2000
 #define BATCH 64
 #define PAGES (64 * 512) /* 128 MiB: scattered pages lie in 64 regions */
@@ -376,7 +376,6 @@ void m10_run(void)
 	row("M10.dirty", "dirty bit cleared, page stored to",
 	    bit_rounds(EXO_HARVEST_CLEAR_DIRTY, EXO_OP_DIRTY, 1), accessed,
 	    "control: accessed bit, no flush");
-	rounds = FEWER_ROUNDS;
 	row("M10.protect", "stores after write-protection", protect_rounds(), lazy_rebind,
 	    "control: lazy view, no flush");
 	row("M10.handover", "lazy view, frame freed and given to another environment",

@@ -330,7 +330,7 @@ static noinline int run_batch(struct exo_env *env, struct exo_view *view,
 /**
  * exo_view_bind_offer() - bind a frame that is just being imported
  * @view: entered
- * @op: not yet checked; one page, or the 512 of a 2 MiB frame
+ * @op: frame and rights are checked; one page, or the 512 of a 2 MiB frame
  * @offer: what the capability gives; NULL: the frame is the environment's own
  *
  * Context: sleeps.
@@ -347,7 +347,7 @@ int exo_view_bind_offer(struct exo_view *view, struct exo_mem_op *op,
 	};
 	int ret;
 
-	if (unlikely(!exo_op_ok(EXO_BATCH_BIND, op, view->pages)))
+	if (unlikely(!exo_range_ok(op->page, op->count, view->pages)))
 		return -EINVAL;
 	op->page = array_index_nospec(op->page, view->pages);
 	if (likely(op->count == 1))

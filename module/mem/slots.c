@@ -244,14 +244,13 @@ int exo_slot_record(struct exo_view *view, u32 page, u32 nr, bool write,
 
 	if (!frame)
 		return nr < exo_nr_frames ? -EACCES : -EINVAL;
-	ret = record(view, page, nr, frame, write, offer, &spare);
-	if (ret != -EAGAIN)
-		return ret;
-	spare = exo_binding_alloc(view->env);
-	if (!spare)
-		return -ENOMEM;
-	ret = record(view, page, nr, frame, write, offer, &spare);
-	exo_binding_free(view->env, spare);
+	while ((ret = record(view, page, nr, frame, write, offer, &spare)) == -EAGAIN) {
+		spare = exo_binding_alloc(view->env);
+		if (!spare)
+			return -ENOMEM;
+	}
+	if (unlikely(spare))
+		exo_binding_free(view->env, spare);
 	return ret;
 }
 
