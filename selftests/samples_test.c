@@ -192,10 +192,36 @@ TEST(bufpool__bad_arguments)
 	expect("cannot write to /no/such/folder; name another file");
 }
 
+TEST(graft_fault__binds_from_the_list)
+{
+	ends_well("graft/graft-fault", (char *[]){ "graft-fault", NULL });
+	expect("\"next_free\": proof\n");
+	expect("512 pages touched; the graft ran 512 times, was aborted 0 times, and gave 512 frames\n");
+	expect("every value was the right one\n");
+}
+
+TEST(graft_victim__keeps_what_is_needed)
+{
+	t_need_root();
+	ends_well("graft/graft-victim", (char *[]){ "graft-victim", NULL });
+	expect("exo's own policy: 64 frames were taken, ");
+	expect("the database's: 64 frames were taken, 0 of them are still to be read\n");
+}
+
+TEST(graft_encrypt__the_same_in_all_modes)
+{
+	ends_well("graft/graft-encrypt", (char *[]){ "graft-encrypt", NULL });
+	expect("\"encrypt\": proof\n");
+	expect("\"encrypt\": sandbox\n");
+	expect("\"encrypt\": interpreted\n");
+	expect("all modes gave the same\n");
+}
+
 /* Somebody who is not in group exo learns what to do about it. */
 TEST(all__not_in_the_group)
 {
-	static char *const names[] = { "hello", "share", "appel-li", "bufpool/bufpool" };
+	static char *const names[] = { "hello", "share", "appel-li", "bufpool/bufpool",
+				       "graft/graft-fault", "graft/graft-encrypt" };
 	unsigned int i;
 
 	t_need_root();

@@ -43,8 +43,9 @@ static inline struct exo_graft *load(struct exo_env *env, const char *start, con
 		die("the graft is not loaded", error[0] ? error : exo_strerror(ret));
 	if (error[0])
 		printf("not as a proof: %s\n", error);
-	printf("graft %u \"%s\": %s\n", exo_graft_id(graft), exo_graft_loaded(graft)->name,
-	       modes[exo_graft_mode(graft)]);
+	printf("graft %u \"%s\": %s%s\n", exo_graft_id(graft), exo_graft_loaded(graft)->name,
+	       modes[exo_graft_mode(graft)],
+	       exo_graft_loaded(graft)->out_mixed ? ", its budget counted" : "");
 	exo_graft_close(object);
 	return graft;
 }

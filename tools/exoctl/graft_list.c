@@ -136,6 +136,17 @@ static void print_log(struct exo_env *env, uint32_t graft)
 		       (uint64_t)entries[i].arg[1]);
 }
 
+/* What a call about one graft said. */
+static int done(const struct graft_request *req, int ret, const char *what)
+{
+	if (!ret)
+		return EXOCTL_OK;
+	if (ret == -ENOENT)
+		return exoctl_fail("there is no graft %" PRIu32 " that you may see: exoctl graft list",
+				   req->graft);
+	return exoctl_fail_errno(ret, "%s graft %" PRIu32, what, req->graft);
+}
+
 int graft_show(const struct graft_request *req)
 {
 	struct exo_env *env = exoctl_open();
@@ -149,7 +160,7 @@ int graft_show(const struct graft_request *req)
 	if (!ret && !req->json)
 		print_log(env, req->graft);
 	exo_env_close(env);
-	return ret ? exoctl_fail_errno(ret, "graft %" PRIu32, req->graft) : EXOCTL_OK;
+	return done(req, ret, "can't show");
 }
 
 int graft_kill(const struct graft_request *req)
@@ -158,7 +169,7 @@ int graft_kill(const struct graft_request *req)
 	int ret = exo_graft_kill(env, req->graft);
 
 	exo_env_close(env);
-	return ret ? exoctl_fail_errno(ret, "can't kill graft %" PRIu32, req->graft) : EXOCTL_OK;
+	return done(req, ret, "can't kill");
 }
 
 /* The input, MAX_DATA bytes of room. */
@@ -232,6 +243,9 @@ static int run_object(const struct graft_request *req, struct exo_graft_object *
 		print_run(req, &invoke, exo_graft_mode(graft));
 	exo_graft_unload(graft);
 	exo_env_close(env);
+	if (ret == -EINVAL)
+		return exoctl_fail("it can't be run: only grafts of the hooks pure, stream and txn can, "
+				   "pure with up to 4096 bytes of data, stream with 65536, txn without");
 	if (ret)
 		return exoctl_fail_errno(ret, "it can't be run");
 	return invoke.out_status == EXO_GRAFT_OK ? EXOCTL_OK : EXOCTL_PARTLY;
