@@ -7,9 +7,6 @@
 
 #include "graft_lib.h"
 
-static const uint32_t modes[] = { EXO_GRAFT_INTERP };
-#define FOR_MODES(_m) for (unsigned int _m = 0; _m < LEN(modes); _m++)
-
 /* r0 = arg[0] + arg[1]; out[2] = arg[0] */
 static const struct bpf_insn sum[] = {
 	LDX(BPF_DW, 2, 1, PURE_ARG(0)), LDX(BPF_DW, 0, 1, PURE_ARG(1)), ADD(0, 2),
