@@ -39,7 +39,7 @@
 #define LEN(_array) (sizeof(_array) / sizeof((_array)[0]))
 
 /* Those that need no certificate. */
-static const uint32_t modes[] = { EXO_GRAFT_INTERP };
+static const uint32_t modes[] = { EXO_GRAFT_SANDBOX, EXO_GRAFT_INTERP };
 #define FOR_MODES(_m) for (unsigned int _m = 0; _m < LEN(modes); _m++)
 
 /* A graft to load, and what the module said. */

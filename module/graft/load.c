@@ -131,15 +131,19 @@ static void forget_proof(struct exo_graft *graft)
 /* The strongest mode from the one that is wanted on that it can have and the loader allows. */
 static int choose_mode(struct exo_graft *graft, struct exo_graft_load *cmd)
 {
+	struct exo_graft_error why = { .code = EXO_GRAFT_FINE };
 	int ret;
 
 	for (graft->mode = cmd->mode;; graft->mode++) {
 		ret = prepare(graft, cmd);
-		if (!ret)
+		if (!ret) {
+			cmd->out_error = why;
 			return 0;
+		}
 		exo_graft_translation_free(graft);
 		if (graft->mode == EXO_GRAFT_PROOF && ret == -EINVAL &&
 		    (cmd->flags & EXO_GRAFT_LOAD_SANDBOX)) {
+			why = cmd->out_error;
 			forget_proof(graft);
 		} else if (graft->mode != EXO_GRAFT_INTERP && ret == -EOPNOTSUPP &&
 			   (cmd->flags & EXO_GRAFT_LOAD_INTERP)) {
@@ -206,8 +210,6 @@ static void report(const struct exo_graft *graft, u32 number, struct exo_graft_l
 	cmd->out_jit_bytes = graft->jit_bytes;
 	cmd->out_worst = graft->prog.worst;
 	cmd->out_state = EXO_MMAP_GRAFT + ((u64)number << EXO_MMAP_VIEW_SHIFT);
-	if (graft->mode == cmd->mode)
-		memset(&cmd->out_error, 0, sizeof(cmd->out_error));
 }
 
 /* One graft is charged. On success it is the index's, and there is one more reference. */
