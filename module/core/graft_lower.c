@@ -20,15 +20,17 @@
 #define RUN_OFF(_field) ((s16)((int)offsetof(struct exo_graft_run, _field) - \
 			       (int)offsetof(struct exo_graft_run, ctx)))
 
-/* Does the JIT use AX for this one, because it blinds its immediate or needs a register? */
+/*
+ * May the JIT use AX for this one, because it blinds its immediate (not that of shifts, so far) or needs
+ * a register?
+ */
 static bool clobbers_ax(const struct exo_insn *insn)
 {
 	u32 class = EXO_CLASS(insn->code), op = EXO_OP(insn->code);
 
 	if (class == EXO_ALU || class == EXO_ALU64)
 		return insn->dst == EXO_AX ||
-		       (EXO_SRC(insn->code) == EXO_K && op != EXO_LSH && op != EXO_RSH && op != EXO_ARSH &&
-			op != EXO_NEG && op != EXO_END);
+		       (EXO_SRC(insn->code) == EXO_K && op != EXO_NEG && op != EXO_END);
 	if (class == EXO_JMP || class == EXO_JMP32)
 		return insn->code == (EXO_JMP | EXO_CALL) ||
 		       (EXO_SRC(insn->code) == EXO_K && insn->dst != EXO_AX && op != EXO_JA && op != EXO_EXIT);
@@ -48,10 +50,11 @@ static void watch_entry(struct lower *l, const struct exo_insn *insn)
 	l->written |= exo_insn_writes(insn);
 }
 
-static void end_entry(struct lower *l)
+/* Others may read @regs. */
+static void end_entry(struct lower *l, u32 regs)
 {
 	if (l->entry)
-		l->need |= l->prog->regs & ~l->written;
+		l->need |= regs & l->prog->regs & ~l->written;
 	l->entry = false;
 }
 
@@ -121,7 +124,6 @@ u8 exo_lower_take(struct lower *l, u32 busy)
 	u8 reg = l->home[HOME_SPARE], i;
 
 	if (reg == NO_REG || l->working >> reg & 1) {
-		busy |= l->working;
 		for (i = 0; i < HOMES; i++)
 			if (l->home[i] != NO_REG)
 				busy |= 1U << l->home[i];
@@ -264,7 +266,7 @@ static void lower_jump(struct lower *l, const struct exo_insn *insn)
 	u8 code = insn->code, dst = insn->dst, src = insn->src;
 	bool back = target <= l->slot, always = EXO_OP(code) == EXO_JA;
 
-	end_entry(l);
+	end_entry(l, ~0U);
 	if (l->sandbox && !always && (dst == EXO_R10 || (EXO_SRC(code) == EXO_X && src == EXO_R10))) {
 		exo_lower_emit(l, EXO_ALU64 | EXO_MOV | EXO_K, EXO_AX, 0, 0,
 			       (s32)l->layout->start[EXO_REGION_STATE]);
@@ -298,7 +300,7 @@ static void lower_call(struct lower *l, const struct exo_insn *insn)
 	const struct exo_helper *helper = &exo_helpers[insn->imm];
 	u32 i;
 
-	end_entry(l);
+	end_entry(l, ~0U);
 	if (l->charges)
 		charge(l, (s32)helper->cost);
 	for (i = 0; i < EXO_GRAFT_MAX_ARGS && l->sandbox; i++)
@@ -329,7 +331,7 @@ static void lower_insn(struct lower *l, const struct exo_insn *insn)
 	} else if (insn->code == (EXO_JMP | EXO_CALL)) {
 		lower_call(l, insn);
 	} else if (insn->code == (EXO_JMP | EXO_EXIT)) {
-		end_entry(l);
+		end_entry(l, 1U << EXO_R0);
 		exo_lower_emit(l, insn->code, 0, 0, 0, 0);
 		l->dead = true;
 	} else if (EXO_CLASS(insn->code) == EXO_LD) {
@@ -364,7 +366,7 @@ static void lower_body(struct lower *l)
 		if (prog->slots[l->slot] & EXO_SLOT_SECOND)
 			continue;
 		if (l->slot && prog->slots[l->slot] & EXO_SLOT_TARGET)
-			end_entry(l);
+			end_entry(l, ~0U);
 		if (l->sandbox)
 			exo_facts_enter(l);
 		else if (prog->slots[l->slot] & EXO_SLOT_NOSPEC && l->target->barriers)
@@ -408,7 +410,7 @@ static void link_jumps(struct lower *l)
 	u32 body = l->at, start[ABORTS], i, to;
 	struct exo_insn *insn;
 
-	end_entry(l);
+	end_entry(l, ~0U);
 	for (i = 0; i < ABORTS; i++) {
 		start[i] = l->at;
 		if (l->aborts >> i & 1)
@@ -491,7 +493,9 @@ static void add_prologue(struct lower *l)
 	target->len = len + body;
 }
 
-/* A register for each thing to keep, while there are some that the graft doesn't mention. */
+/*
+ * A register for each thing to keep, while there are some that the graft doesn't mention: a call
+ * mentions those that it clobbers. */
 static void find_homes(struct lower *l)
 {
 	static const u8 order[] = { 2, 3, 4, 5, 9, 8, 7, 6 };
@@ -503,9 +507,6 @@ static void find_homes(struct lower *l)
 		calls |= prog->insns[slot].code == (EXO_JMP | EXO_CALL);
 		back |= prog->slots[slot] & EXO_SLOT_HEAD;
 	}
-	/* A call clobbers r0 to r5. */
-	if (calls)
-		taken |= 0x3f;
 	if (l->sandbox)
 		wanted[n++] = HOME_BASE;
 	if (back || calls)

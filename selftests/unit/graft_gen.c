@@ -223,6 +223,17 @@ static void make_memory(struct gen *gen)
 		off += 1 << below(gen, 4);
 		if (off > 32767)
 			off = 0;
+		if (once_in(gen, 6)) {
+			s32 by = (s32)below(gen, 40) - 20;
+
+			put(gen, EXO_ALU64 | EXO_ADD | EXO_K, base, 0, 0, by);
+			off -= by;
+		} else if (once_in(gen, 6)) {
+			u32 copy = reg(gen);
+
+			put(gen, EXO_ALU64 | EXO_MOV | EXO_X, copy, base, 0, 0);
+			base = copy;
+		}
 	}
 }
 
@@ -241,7 +252,8 @@ static void make_call(struct gen *gen)
 		if (arg->type == EXO_ARG_SCALAR && arg->max < 1000)
 			put(gen, EXO_ALU64 | EXO_MOV | EXO_K, 1 + i, 0, 0, (s32)below(gen, (u32)arg->max + 1 + once_in(gen, 16)));
 		else if (arg->type == EXO_ARG_STATE && gen->state_size && !once_in(gen, 12))
-			imm64(gen, 1 + i, below(gen, gen->state_size / 8 + once_in(gen, 8)) * 8, EXO_PSEUDO_STATE);
+			imm64(gen, 1 + i, below(gen, gen->state_size / 8 + once_in(gen, 8)) * 8 + 4 * once_in(gen, 16),
+			      EXO_PSEUDO_STATE);
 		else if (arg->type != EXO_ARG_NONE && once_in(gen, 2))
 			put(gen, EXO_ALU64 | EXO_MOV | EXO_K, 1 + i, 0, 0, imm(gen));
 	}
@@ -299,6 +311,7 @@ static void make_bound(struct gen *gen, u32 depth)
 
 	if (!exo_hook_find(gen->hook)->data_cap)
 		return;
+	gen->bound = (u32)n;
 	put(gen, EXO_LDX | EXO_MEM | EXO_DW, p, 6, 0, 0);
 	put(gen, EXO_LDX | EXO_MEM | EXO_DW, end, 6, 8, 0);
 	put(gen, EXO_ALU64 | EXO_MOV | EXO_X, q, p, 0, 0);
@@ -390,16 +403,25 @@ static void make_input(struct gen *gen)
 	for (i = 0; i < 4; i++)
 		gen->input.arg[i] = value(gen);
 	gen->input.data = gen->data;
-	gen->input.data_size = gen->careful ? 300 + below(gen, 300) : once_in(gen, 2) ? below(gen, 100) : once_in(gen, 4) ? 0 : below(gen, sizeof(gen->data) + 1);
+	if (gen->bound != ~0U && once_in(gen, 2))
+		gen->input.data_size = gen->bound ? gen->bound - 1 + below(gen, 3) : 0;
+	else if (gen->careful)
+		gen->input.data_size = 300 + below(gen, 300);
+	else if (once_in(gen, 2))
+		gen->input.data_size = below(gen, 100);
+	else
+		gen->input.data_size = once_in(gen, 4) ? 0 : below(gen, sizeof(gen->data) + 1);
 	gen->input.state = gen->state;
 	gen->input.budget = gen->len + (once_in(gen, 4) ? below(gen, 300) : 1000);
 }
 
 void gen_make(struct gen *gen, u32 size)
 {
+	bool all;
 	u32 i;
 
 	gen->len = 0;
+	gen->bound = ~0U;
 	gen->careful = !once_in(gen, 3);
 	gen->hook = EXO_HOOK_PURE + below(gen, 5);
 	gen->const_size = once_in(gen, 2) ? 0 : 1 + below(gen, sizeof(gen->consts));
@@ -408,11 +430,15 @@ void gen_make(struct gen *gen, u32 size)
 		gen->consts[i] = (u8)gen->random();
 	gen->room = size;
 	/* Few registers, so that they meet again; or all, so that the lowering has none to itself. */
+	all = once_in(gen, 4);
 	gen->regs = once_in(gen, 3) ? 0x3ff : ((u32)gen->random() & 0x3ff) | 1;
 	if (!(gen->regs & ~(1U << 6)))
 		gen->regs |= 2;
 	gen->regs &= once_in(gen, 16) ? ~0U : ~(1U << 6);
 	put(gen, EXO_ALU64 | EXO_MOV | EXO_X, 6, 1, 0, 0);
+	for (i = 0; i < 10 && all; i++)
+		if (i != 6)
+			put(gen, EXO_ALU64 | EXO_XOR | EXO_K, i, 0, 0, (s32)gen->random());
 	/* The stack is deep enough for what is done with r10 - 160. */
 	if (gen->careful)
 		put(gen, EXO_ST | EXO_MEM | EXO_DW, 10, 0, -160, 1);

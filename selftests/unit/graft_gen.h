@@ -23,6 +23,7 @@ struct gen {
 	u32 regs;		/* bit n: rn may be used */
 	bool careful;		/* most accesses are good, so that it runs far */
 	bool loads;		/* only loads are */
+	u32 bound;		/* a number of bytes that it compared with */
 	u64 (*random)(void);
 };
 

@@ -135,7 +135,7 @@ static bool loses_ax(const struct exo_insn *insn)
 	if (insn->dst == EXO_AX || (insn->src == EXO_AX && class != EXO_STX))
 		return false;
 	if (class == EXO_ALU || class == EXO_ALU64)
-		return k && op != EXO_LSH && op != EXO_RSH && op != EXO_ARSH && op != EXO_NEG && op != EXO_END;
+		return k && op != EXO_NEG && op != EXO_END;
 	if (class == EXO_JMP || class == EXO_JMP32)
 		return k && op != EXO_JA && op != EXO_EXIT && op != EXO_CALL;
 	if (class == EXO_ST)
