@@ -3,6 +3,7 @@
  * Windows of many environments over the same frames: who gives a frame up finds those that have it,
  * and does not walk those that may not (INV-FRAME-9).
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -105,6 +106,60 @@ TEST(revoke__in_other_processes)
 	test_join(pid);
 	ASSERT_EQ(t_load(own, &value), SIGBUS);
 	ASSERT_EQ(t_load(mem, &value), SIGBUS);
+}
+
+static struct {
+	struct view view;
+	struct exo_cap cap;
+	volatile bool stop;
+} both;
+
+static void *import_and_bind(void *arg)
+{
+	struct exo_mem_import import = { .size = sizeof(import), .flags = EXO_IMPORT_BIND, .cap = both.cap,
+					 .view = both.view.id, .page = 1, .rights = RW };
+	unsigned int *done = arg;
+
+	while (!both.stop) {
+		*done += !t_ioctl(both.view.fd, EXO_MEM_IMPORT, &import);
+		t_unbind(&both.view, 1, 1);
+	}
+	return NULL;
+}
+
+/* Catches: a DROP and an import that binds that wait for each other; a grant that goes before its windows. */
+TEST(drop__against_import)
+{
+	uint64_t start = test_now_ns(), value;
+	unsigned int imports = 0, drops = 0;
+	struct exo_env_status status;
+	volatile uint64_t *window;
+	pthread_t thread;
+	uint32_t frame;
+	int fd, other;
+
+	fd = t_open();
+	other = t_open();
+	frame = t_frame(fd);
+	ASSERT_EQ(t_cap(fd, frame, EXO_RIGHTS_ALL, &both.cap), 0);
+	t_view(other, 16, 0, 0, &both.view);
+	window = t_window(other, frame, 1, PROT_READ | PROT_WRITE);
+	ASSERT_EQ(pthread_create(&thread, NULL, import_and_bind, &imports), 0);
+	while (test_now_ns() - start < 2000000000ULL) {
+		t_load(window, &value);
+		drops += !t_drop(other, frame);
+	}
+	both.stop = true;
+	pthread_join(thread, NULL);
+	test_note("%u imports, %u drops", imports, drops);
+	ASSERT_GT(imports, 0);
+	ASSERT_GT(drops, 0);
+	t_drop(other, frame);
+	ASSERT_EQ(t_drop(other, frame), -EACCES);
+	ASSERT_EQ(t_load(window, &value), SIGBUS);
+	ASSERT_EQ(t_free1(fd, frame), 0);
+	t_status(fd, &status);
+	ASSERT_EQ(status.out_quarantined, 0);
 }
 
 /* ---- what strangers' windows cost --------------------------------------------------------------- */

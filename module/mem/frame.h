@@ -152,6 +152,7 @@ static inline u32 exo_frame_head(u32 nr, const struct exo_frame *frame)
  * @rights: EXO_RIGHT_*
  * @order: of the frame
  * @told: its end was posted
+ * @drops: DROPs that are unmapping it; under share_lock
  */
 struct exo_grant {
 	struct rcu_head rcu;
@@ -159,6 +160,7 @@ struct exo_grant {
 	u16 rights;
 	u8 order;
 	bool told;
+	u32 drops;
 };
 
 /**

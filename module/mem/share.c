@@ -249,11 +249,11 @@ static struct exo_grant *grant_get(struct exo_mem_env *mem, u32 nr)
 	return grant;
 }
 
-/* Undo grant_get(). */
+/* Undo grant_get(), if it made this one: another may be what a window has its page by. */
 static void grant_put(struct exo_mem_env *mem, u32 nr, struct exo_grant *grant)
 {
 	lockdep_assert_held(&mem->share_lock);
-	if (grant->rights)
+	if (grant->generation)
 		return;
 	xa_erase(&mem->grants, nr);
 	kfree_rcu(grant, rcu);
@@ -409,28 +409,38 @@ static void drop_unmap(struct exo_env *env, u32 nr, u32 span)
 }
 
 /*
- * The grant goes last, and nobody imports the frame again meanwhile: by the grants its owner finds
- * the windows that have it (window.c).
+ * The grant goes last: by the grants its owner finds the windows that have it (window.c). Nothing is
+ * unmapped under share_lock, which is taken with a view locked; whoever imports the frame
+ * meanwhile keeps the grant.
  */
 static int drop_one(struct exo_env *env, u32 nr)
 {
 	struct exo_mem_env *mem = exo_mem(env);
 	struct exo_grant *grant;
-	int ret = -EACCES;
+	u32 span;
 
 	if (nr >= exo_nr_frames)
 		return -EINVAL;
 	mutex_lock(&mem->share_lock);
 	grant = xa_load(&mem->grants, nr);
-	if (grant) {
-		WRITE_ONCE(grant->rights, 0);
-		drop_unmap(env, nr, 1U << grant->order);
+	if (!grant || (grant->drops && !grant->rights)) {
+		mutex_unlock(&mem->share_lock);
+		return -EACCES;
+	}
+	grant->drops++;
+	WRITE_ONCE(grant->rights, 0);
+	span = 1U << grant->order;
+	mutex_unlock(&mem->share_lock);
+
+	drop_unmap(env, nr, span);
+
+	mutex_lock(&mem->share_lock);
+	if (!--grant->drops && !grant->rights) {
 		xa_erase(&mem->grants, nr);
 		kfree_rcu(grant, rcu);
-		ret = 0;
 	}
 	mutex_unlock(&mem->share_lock);
-	return ret;
+	return 0;
 }
 
 /**
