@@ -170,8 +170,8 @@ static void join_bases(struct exo_state *st, const struct exo_val *old, const st
 		s32 db = now_dead ? old[i].delta : now[i].delta;
 
 		of[i] = NULL;
-		if (v->kind == EXO_KIND_NONE || v->kind == EXO_KIND_END || !a || !b ||
-		    (i == EXO_R10 && i < EXO_REGS))
+		if (v->kind == EXO_KIND_NONE || v->kind == EXO_KIND_END || !a || !b || i == EXO_R10 ||
+		    (old_dead && now_dead))
 			continue;
 		if (v->kind != old[i].kind && !old_dead)
 			continue;

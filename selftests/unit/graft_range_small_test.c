@@ -2,7 +2,7 @@
 /*
  * Range arithmetic with words of 4 bits (halves of 2), exhaustively: every operator, every pair of
  * ranges, every pair of numbers in them. The operators are the ones of the 64-bit checker, compiled
- * for another word. With EXO_TEST_ROUNDS, that many random pairs of ranges of more bits: see
+ * for another word. Random ones of 64 bits: see
  * graft_range_test.c.
  */
 #define EXO_RANGE_BITS 4
