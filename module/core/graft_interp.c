@@ -311,6 +311,8 @@ u32 exo_graft_interpret(const struct exo_graft_prog *prog, const struct exo_graf
 	u32 status;
 	s64 pc, target;
 
+	/* What the kernel's stack had here before must not be seen by loads that run ahead of the zeros. */
+	__asm__ volatile("lfence" : "+m" (s.reg));
 	s.reg[EXO_R1] = layout->start[EXO_REGION_CTX];
 	s.reg[EXO_R10] = layout->start[EXO_REGION_STATE];
 	for (pc = 0;; pc++) {
