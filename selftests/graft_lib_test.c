@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libexo's grafts on the module: each function once, by behaviour. What needs no module is tested in
- * libexo/test/graft_test.c.
+ * libexo/test/graft_test.c, damaged files above all (INV-GRAFT-40).
  */
 #include <sys/stat.h>
 
@@ -146,7 +146,7 @@ GRAFT_TEST(graft_load__takes_the_best_mode)
 	exo_graft_close(object);
 }
 
-/* What can't be proved is sandboxed, and its owner is told why; asked for a proof it is refused. */
+/* What can't be proved is sandboxed, and its owner is told why; asked for a proof it is refused (INV-GRAFT-42). */
 GRAFT_TEST(graft_load__says_why_it_is_no_proof)
 {
 	struct exo_graft_object *object = OPEN(bounds);
@@ -172,7 +172,7 @@ GRAFT_TEST(graft_load__says_why_it_is_no_proof)
 	exo_graft_close(object);
 }
 
-/* The module's own refusal is said in the same words as that of the library. */
+/* The module's own refusal is said in the same words as that of the library (INV-GRAFT-41). */
 GRAFT_TEST(graft_load__module_refuses_with_a_place)
 {
 	struct exo_graft_object *object = OPEN(helper);
@@ -388,6 +388,36 @@ GRAFT_TEST(graft_attach__only_where_one_attaches)
 	ASSERT_EQ(exo_graft_attach(env, NULL, NULL), -EINVAL);
 	exo_graft_unload(graft);
 	exo_graft_close(object);
+}
+
+/* A graft is shared by capability: others attach it, until it is revoked. */
+GRAFT_TEST(graft_attach__by_capability)
+{
+	struct exo_graft_object *object = OPEN(fault);
+	struct exo_graft *graft = load(object, 0);
+	struct exo_view *view;
+	struct exo_cap cap;
+	struct exo_env *other;
+
+	ASSERT_EQ(exo_env_open(&other, NULL), 0);
+	ASSERT_EQ(exo_view_create(other, &EXO_OPTS(exo_view, .pages = 8), &view), 0);
+	ASSERT_EQ(exo_cap_create(env, EXO_CAP_GRAFT, exo_graft_id(graft), EXO_RIGHT_READ, &cap), 0);
+	ASSERT_EQ(exo_graft_attach(other, graft,
+				   &EXO_OPTS(exo_graft_attach, .view = view, .cap = &cap)), -EINVAL);
+	ASSERT_EQ(exo_graft_attach(other, NULL,
+				   &EXO_OPTS(exo_graft_attach, .view = view, .cap = &cap)), 0);
+	ASSERT_EQ(exo_graft_detach(other, EXO_HOOK_FAULT, view), 0);
+	cap.mac ^= 1;
+	ASSERT_EQ(exo_graft_attach(other, NULL,
+				   &EXO_OPTS(exo_graft_attach, .view = view, .cap = &cap)), -EACCES);
+	cap.mac ^= 1;
+	ASSERT_EQ(exo_cap_revoke_object(env, EXO_CAP_GRAFT, exo_graft_id(graft)), 0);
+	ASSERT_EQ(exo_graft_attach(other, NULL,
+				   &EXO_OPTS(exo_graft_attach, .view = view, .cap = &cap)), -ESTALE);
+	exo_graft_unload(graft);
+	exo_graft_close(object);
+	ASSERT_EQ(exo_view_destroy(view), 0);
+	ASSERT_EQ(exo_env_close(other), 0);
 }
 
 /* A certificate that was kept in the file is as good as one that is made at load. */
