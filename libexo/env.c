@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lib.h"
 
@@ -42,6 +43,7 @@ EXPORT int exo_env_open(struct exo_env **out_env, const struct exo_env_opts *opt
 	env = lib_zalloc(sizeof(*env));
 	if (!env)
 		return -ENOMEM;
+	env->pid = getpid();
 	env->queue.ready = -1;
 	pthread_mutex_init(&env->lock, NULL);
 	pthread_mutex_init(&env->event_lock, NULL);
@@ -73,11 +75,39 @@ err_free:
 	return ret;
 }
 
+/* What a forked child inherits: descriptors and memory, no threads, no mappings of the device. */
+static int close_inherited(struct exo_env *env)
+{
+	struct service *service = env->service;
+	int ret;
+
+	/* This thread's, as it was before the fork. */
+	ret = exo_fault_unregister(env);
+	if (ret == -EBUSY)
+		return ret;
+	if (service) {
+		sys_close(service->stop_fd);
+		lib_free(service);
+	}
+	return 0;
+}
+
+static void unmap_all(struct exo_env *env)
+{
+	if (env->table)
+		sys_munmap((void *)env->table, env->info.out_table_bytes);
+	if (env->ring)
+		sys_munmap(env->ring, env->info.out_ring_bytes);
+	pthread_mutex_destroy(&env->lock);
+	pthread_mutex_destroy(&env->event_lock);
+}
+
 /**
  * exo_env_close() - close the descriptor and free the handle
- * @env: the environment; not usable afterwards, unless it fails
+ * @env: the environment; not usable afterwards, unless it fails; NULL is nothing
  *
- * Stops the service thread. The frame table is unmapped.
+ * Stops the service thread. The frame table is unmapped. In a forked child only what it inherited is
+ * closed, whatever is open in the parent.
  *
  * Return: 0; -EBUSY while it has views, windows or registered fault handlers; -EDEADLK from a
  * handler in the service thread. Nobody else may be using @env.
@@ -88,21 +118,22 @@ EXPORT int exo_env_close(struct exo_env *env)
 
 	if (!env)
 		return 0;
-	if (__atomic_load_n(&env->users, __ATOMIC_ACQUIRE))
-		return -EBUSY;
-	ret = exo_env_service_stop(env);
-	if (ret && ret != -ENOENT)
-		return ret;
-	if (env->table)
-		sys_munmap((void *)env->table, env->info.out_table_bytes);
-	if (env->ring)
-		sys_munmap(env->ring, env->info.out_ring_bytes);
+	if (env->pid == getpid()) {
+		if (__atomic_load_n(&env->users, __ATOMIC_ACQUIRE))
+			return -EBUSY;
+		ret = exo_env_service_stop(env);
+		if (ret && ret != -ENOENT)
+			return ret;
+		unmap_all(env);
+	} else {
+		ret = close_inherited(env);
+		if (ret)
+			return ret;
+	}
 	if (env->queue.ready >= 0)
 		sys_close(env->queue.ready);
 	sys_munmap(env->views, VIEW_IDS * sizeof(*env->views));
 	sys_close(env->fd);
-	pthread_mutex_destroy(&env->lock);
-	pthread_mutex_destroy(&env->event_lock);
 	lib_free(env);
 	return 0;
 }

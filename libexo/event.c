@@ -33,6 +33,7 @@ int event_ring_map_locked(struct exo_env *env)
 	env->ring = ring;
 	/* What was lost before anybody here looked does not count. */
 	env->overflow = __atomic_load_n(&env->ring->overflow, __ATOMIC_RELAXED);
+	env->lost = -env->overflow;
 	return 0;
 }
 
@@ -286,7 +287,7 @@ static void handle_event(struct exo_env *env, const struct exo_event *event)
 }
 
 /* After a loss, and once after a handler was set: what is wanted stands in the status too. */
-static int resync(struct exo_env *env)
+static void resync(struct exo_env *env)
 {
 	bool wanted;
 
@@ -297,7 +298,6 @@ static int resync(struct exo_env *env)
 	pthread_mutex_unlock(&env->event_lock);
 	if (wanted)
 		tell_revoke(env, 0);
-	return wanted;
 }
 
 static int dispatch_ready(struct exo_env *env)
@@ -438,7 +438,7 @@ EXPORT int exo_env_service_stop(struct exo_env *env)
 	if (!service)
 		return -ENOENT;
 	sys_eventfd_set(service->stop_fd);
-	pthread_join(service->thread, NULL);
+	sys_thread_join(service->thread);
 	sys_close(service->stop_fd);
 	lib_free(service);
 	return 0;

@@ -120,15 +120,20 @@ static bool on_area(const struct upcall_thread *thread)
 	       here < thread->area + upcall_stride(thread) * EXO_UPCALL_LEVELS;
 }
 
+/* What a child inherited through fork() is memory only: module, slots and users are its parent's. */
 static void forget(struct upcall_thread *thread)
 {
-	if (thread->pid == getpid())
+	bool inherited = thread->pid != getpid();
+
+	if (!inherited)
 		module_upcall(thread, EXO_UPCALL_REMOVE);
 	/* A thread that ends in a handler runs on its area to the last: that stays. */
 	if (!on_area(thread))
 		upcall_area_unmap(thread);
-	release_slot(thread);
-	env_put(thread->env);
+	if (!inherited) {
+		release_slot(thread);
+		env_put(thread->env);
+	}
 	lib_free(thread);
 }
 

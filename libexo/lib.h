@@ -54,6 +54,7 @@ struct service {
 struct exo_env {
 	int fd;
 	struct exo_info info;
+	pid_t pid;		/* who opened it: a forked child has none of its mappings */
 	unsigned int users;	/* atomic: views, windows, upcalls */
 
 	pthread_mutex_t lock;
@@ -67,7 +68,7 @@ struct exo_env {
 	struct queue queue;	/* events for whoever asks for events */
 	struct exo_view *monitored;	/* list, by next_monitored */
 	uint64_t overflow;	/* of the ring, as last seen */
-	uint64_t lost;		/* from queue */
+	uint64_t lost;		/* from queue; less what the ring had lost before its first use */
 	bool resync;		/* a request for frames may have been lost */
 	exo_revoke_fn revoke_fn;
 	void *revoke_ctx;
@@ -102,6 +103,7 @@ void sys_eventfd_clear(int fd);
 void sys_queue_signal(pid_t pid, pid_t tid, siginfo_t *info);
 bool sys_has_shadow_stack(void);
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg);
+void sys_thread_join(pthread_t thread);
 void *lib_zalloc(size_t size);
 void lib_free(void *ptr);
 

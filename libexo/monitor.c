@@ -181,7 +181,7 @@ EXPORT int exo_monitor_stop(struct exo_view *view)
 		return ret;
 
 	sys_eventfd_set(monitor->queue.ready);
-	pthread_join(monitor->thread, NULL);
+	sys_thread_join(monitor->thread);
 	pthread_mutex_lock(&env->event_lock);
 	unlink_locked(view);
 	pthread_mutex_unlock(&env->event_lock);

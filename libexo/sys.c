@@ -149,6 +149,16 @@ int sys_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg)
 	return ret;
 }
 
+/* Not where the caller can be cancelled: what the thread used would never be freed. */
+void sys_thread_join(pthread_t thread)
+{
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	pthread_join(thread, NULL);
+	pthread_setcancelstate(old, NULL);
+}
+
 void *lib_zalloc(size_t size)
 {
 	int saved = errno;

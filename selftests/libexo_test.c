@@ -345,3 +345,89 @@ LIBEXO_TEST(libexo__uring)
 	io_uring_queue_exit(&ring);
 	CHECK(exo_view_destroy(view) == 0);
 }
+
+/* Is there an environment with this number? */
+static bool env_exists(uint64_t number)
+{
+	struct exo_env_status rows[64];
+	int n = exo_env_list(env, rows, 64, number - 1);
+
+	CHECK(n >= 0);
+	return n && rows[0].out_env == number;
+}
+
+static int no_fault(struct exo_fault *fault, void *ctx)
+{
+	(void)fault;
+	(void)ctx;
+	return -EFAULT;
+}
+
+/*
+ * Catches: a child that waits for a thread of its parent's, unmaps what is not mapped there, or keeps
+ * its parent's environment alive although it has closed it.
+ */
+LIBEXO_TEST(libexo__close_in_child)
+{
+	const struct exo_table *table;
+	struct exo_window *window;
+	struct exo_view *view;
+	struct exo_env *other;
+	int up[2], status;
+	uint64_t number;
+	pid_t child;
+	char c;
+
+	CHECK(pipe(up) == 0);
+	CHECK(exo_env_open(&other, NULL) == 0);
+	number = exo_env_info(other)->out_env;
+	CHECK(exo_env_table(other, &table) == 0);
+	CHECK(exo_env_service_start(other) == 0);
+	CHECK(exo_view_create(other, &EXO_OPTS(exo_view, .pages = 8, .flags = EXO_VIEW_MONITOR),
+			      &view) == 0);
+	CHECK(exo_monitor_start(view, no_fault, NULL) == 0);
+	CHECK(exo_window_map(other, 0, 1, PROT_READ, &window) == 0);
+	CHECK(exo_fault_register(other, no_fault, NULL, NULL) == 0);
+	child = test_fork();
+	if (!child) {
+		CHECK(exo_env_close(other) == 0);
+		CHECK(write(up[1], "", 1) == 1);
+		pause();
+		_exit(0);
+	}
+	CHECK(read(up[0], &c, 1) == 1);
+	CHECK(env_exists(number));
+	CHECK(exo_env_close(other) == -EBUSY);
+	CHECK(exo_fault_unregister(other) == 0);
+	CHECK(exo_monitor_stop(view) == 0);
+	CHECK(exo_view_destroy(view) == 0);
+	CHECK(exo_window_unmap(window) == 0);
+	CHECK(exo_env_close(other) == 0);
+	/* The child is there still, and holds nothing of it. */
+	CHECK(!env_exists(number));
+	kill(child, SIGKILL);
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
+/* Catches: events that were lost before the first look, counted as this reader's. */
+LIBEXO_TEST(libexo__lost_events)
+{
+	struct exo_event event;
+	struct exo_env *other;
+	struct exo_cap cap;
+	unsigned int i, n;
+
+	CHECK(exo_env_open(&other, NULL) == 0);
+	for (n = 0; n < 2; n++) {
+		for (i = 0; i < EXO_RING_EVENTS + 10; i++) {
+			CHECK(exo_cap_create(env, EXO_CAP_FRAME, frames[0], RW, &cap) == 0);
+			CHECK(exo_mem_import(other, &cap, NULL, NULL, NULL) == 0);
+			CHECK(exo_cap_revoke_object(env, EXO_CAP_FRAME, frames[0]) == 0);
+		}
+		for (i = 0; exo_env_event_next(other, &event) == 0; i++)
+			CHECK(event.type == EXO_EVENT_CAP_REVOKED);
+		CHECK(i == EXO_RING_EVENTS);
+		CHECK(exo_env_event_lost(other) == n * 10);
+	}
+	CHECK(exo_env_close(other) == 0);
+}
