@@ -356,6 +356,54 @@ TEST(fork__child_works)
 	remove_dir(dir);
 }
 
+/* Catches: a child that takes an environment of its parent's, which has no view there, for its own. */
+TEST(fork__before_first_use)
+{
+	sqlite3 *db;
+	pid_t pid;
+
+	install(0);
+	pid = test_fork();
+	if (!pid) {
+		db = db_open(":memory:");
+		fill(db, 500);
+		check_integrity(db);
+		sqlite3_close(db);
+		_exit(0);
+	}
+	test_join(pid);
+}
+
+/* A database with pages in frames; its own child lives on when it ends. */
+static void leave_child(void *arg)
+{
+	struct test_sync *forked = arg;
+	sqlite3 *db;
+
+	install(0);
+	db = db_open("");
+	fill(db, 1000);
+	ASSERT_GT(stats_now().held, 0);
+	if (!fork()) {
+		test_sync_post(forked);
+		pause();
+	}
+	test_sync_wait(forked);
+}
+
+/* Catches: frames of a process that has ended, held by what it forked. */
+TEST(fork__lets_go)
+{
+	struct test_sync forked;
+	int fd = t_open();
+	pid_t pid;
+
+	test_sync_init(&forked);
+	pid = test_spawn(leave_child, &forked);
+	test_join(pid);
+	ASSERT_EQ(env_of(fd, pid).out_env, 0);
+}
+
 /* Catches: a program that does not run where there is no exo. */
 TEST(no_device__own_cache)
 {
@@ -374,12 +422,18 @@ TEST(no_device__own_cache)
 /* Catches: options and states that can't be right, taken silently. */
 TEST(install__bad_use)
 {
+	struct {
+		struct exo_sqlite_opts opts;
+		uint64_t newer;
+	} longer = { .opts = { .sz = sizeof(longer) }, .newer = 1 };
 	struct exo_sqlite_opts opts = { .sz = 4 };
 
 	ASSERT_EQ(exo_sqlite_install(&opts), -EINVAL);
+	ASSERT_EQ(exo_sqlite_install(&longer.opts), -E2BIG);
 	ASSERT_EQ(sqlite3_initialize(), SQLITE_OK);
 	ASSERT_EQ(exo_sqlite_install(NULL), -EBUSY);
 	ASSERT_EQ(sqlite3_shutdown(), SQLITE_OK);
-	ASSERT_EQ(exo_sqlite_install(NULL), 0);
+	longer.newer = 0;
+	ASSERT_EQ(exo_sqlite_install(&longer.opts), 0);
 	ASSERT_EQ(exo_sqlite_install(NULL), 0);
 }

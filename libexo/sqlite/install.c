@@ -75,30 +75,43 @@ static void after_fork_parent(void)
 	pthread_mutex_unlock(&pool.lock);
 }
 
+/* The parent's environment is not held alive: what it owns goes back when the parent ends. */
 static void after_fork_child(void)
 {
-	pool.forked = true;
+	if (pool.env) {
+		exo_env_close(pool.env);
+		pool.env = NULL;
+		pool.forked = true;
+	}
 	pthread_mutex_unlock(&pool.lock);
+}
+
+static int know_forks(void)
+{
+	static bool known;
+
+	if (!known && pthread_atfork(before_fork, after_fork_parent, after_fork_child))
+		return -ENOMEM;
+	known = true;
+	return 0;
 }
 
 /* Methods ------------------------------------------------------------------------------------ */
 
 static int on_init(void *arg)
 {
-	static bool fork_known;
 	int ret;
 
 	(void)arg;
-	ret = pool.forked ? -ENODEV : arena_open(limit);
+	ret = pool.forked ? -ENODEV : know_forks();
+	if (!ret)
+		ret = arena_open(limit);
 	if (ret < 0) {
 		if (!pool.forked)
 			warn_stock(ret);
 		methods = &stock;
 		return stock.xInit ? stock.xInit(stock.pArg) : SQLITE_OK;
 	}
-	if (!fork_known && pthread_atfork(before_fork, after_fork_parent, after_fork_child))
-		return SQLITE_NOMEM;
-	fork_known = true;
 	methods = &cache_methods;
 	return SQLITE_OK;
 }
@@ -215,6 +228,24 @@ static int configure(void)
 	return 0;
 }
 
+/* As all options of libexo: an older caller's struct is shorter, a newer one's longer, with zeroes. */
+static int read_opts(const struct exo_sqlite_opts *opts, struct exo_sqlite_opts *known)
+{
+	const unsigned char *bytes = (const void *)opts;
+	size_t i;
+
+	memset(known, 0, sizeof(*known));
+	if (!opts)
+		return 0;
+	if (opts->sz < sizeof(opts->sz))
+		return -EINVAL;
+	for (i = sizeof(*known); i < opts->sz; i++)
+		if (bytes[i])
+			return -E2BIG;
+	memcpy(known, opts, opts->sz < sizeof(*known) ? opts->sz : sizeof(*known));
+	return known->reserved ? -EINVAL : 0;
+}
+
 /**
  * exo_sqlite_install() - make exo frames SQLite's page cache
  * @opts: options, or NULL
@@ -222,19 +253,23 @@ static int configure(void)
  * Call it before sqlite3_initialize() and before any connection is opened, in one thread.
  *
  * Return: 0, also if it was installed before; -EBUSY: SQLite is initialised already; -EINVAL: bad
- * options; -ENOSPC: the pool is empty; else what exo_env_open() returned. After a failure SQLite
- * keeps its own cache.
+ * options; -E2BIG: options that this library does not know; -ENOSPC: the pool is empty; else what
+ * exo_env_open() returned. After a failure SQLite keeps its own cache.
  */
 EXPORT int exo_sqlite_install(const struct exo_sqlite_opts *opts)
 {
+	struct exo_sqlite_opts known;
 	int ret;
 
-	if (opts && (opts->sz != sizeof(*opts) || opts->reserved))
-		return -EINVAL;
+	ret = read_opts(opts, &known);
+	if (ret < 0)
+		return ret;
 	if (installed)
 		return 0;
-	read_limit(opts ? opts->frames : 0);
-	ret = arena_open(limit);
+	read_limit(known.frames);
+	ret = know_forks();
+	if (!ret)
+		ret = arena_open(limit);
 	if (ret < 0)
 		return ret;
 	ret = configure();

@@ -153,7 +153,7 @@ struct cache {
  * @scarce: the last page that was to be in a frame found none
  * @outside_idle: unpinned pages in ordinary memory that could be in frames
  * @lru: unpinned pages in frames, over all caches
- * @forked: the child of a process that had it: frames are the parent's, only ordinary memory is
+ * @forked: the child of a process that had @env: frames are the parent's, only ordinary memory is
  *	  used
  */
 struct pool {
