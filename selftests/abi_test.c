@@ -25,14 +25,15 @@ TEST(table__complete)
 
 	for (nr = 0; nr < 256; nr++) {
 		unsigned char buf[BUF] = { 0 };
-		bool listed = false;
+		const struct command *c = NULL;
 		int ret;
 
 		for (i = 0; i < NR_COMMANDS; i++)
-			listed |= commands[i].cmd == _IO(EXO_TYPE, nr);
+			if (each(i)->cmd == _IO(EXO_TYPE, nr))
+				c = each(i);
 		/* Size 0 is too short for every command, so nothing is done. */
 		ret = t_ioctl(fd, _IO(EXO_TYPE, nr), buf);
-		ASSERT_EQ_FOR(ret, listed ? -EINVAL : -ENOTTY, "nr %#x", nr);
+		ASSERT_EQ_FOR(ret, c ? refusal(c, -EINVAL) : -ENOTTY, "nr %#x", nr);
 	}
 }
 
@@ -62,8 +63,8 @@ TEST(size__short)
 
 	for (i = 0; i < NR_COMMANDS; i++)
 		for (len = 0; len < each(i)->size; len++)
-			ASSERT_EQ_FOR(call_zero(fd, each(i), len), -EINVAL, "%s with size %u",
-				      each(i)->name, len);
+			ASSERT_EQ_FOR(call_zero(fd, each(i), len), refusal(each(i), -EINVAL),
+				      "%s with size %u", each(i)->name, len);
 }
 
 /* Catches: an older module that refuses, or half obeys, a newer program (INV-REQ-2). */
@@ -87,8 +88,8 @@ TEST(size__long)
 			unsigned char buf[BUF] = { 0 };
 
 			buf[at] = 1;
-			ASSERT_EQ_FOR(call(fd, c, buf, c->size + 40), -E2BIG, "%s, byte %u", c->name,
-				      at);
+			ASSERT_EQ_FOR(call(fd, c, buf, c->size + 40), refusal(c, -E2BIG),
+				      "%s, byte %u", c->name, at);
 		}
 	}
 }
@@ -106,7 +107,7 @@ TEST(size__huge)
 			int ret;
 
 			ret = call(fd, each(i), (unsigned char *)end - PAGE, sizes[k]);
-			if (ret != -E2BIG && ret != -EFAULT)
+			if (ret != refusal(each(i), -E2BIG) && ret != -EFAULT)
 				FAIL("%s with size %#x: %d", each(i)->name, sizes[k], ret);
 			munmap(end - PAGE, PAGE);
 		}
@@ -125,8 +126,9 @@ TEST(flags__unknown)
 			if (each(i)->flags & (1U << bit))
 				continue;
 			buf[1] = 1U << bit;
-			ASSERT_EQ_FOR(call(fd, each(i), (unsigned char *)buf, each(i)->size), -EINVAL,
-				      "%s with flags %#x", each(i)->name, buf[1]);
+			ASSERT_EQ_FOR(call(fd, each(i), (unsigned char *)buf, each(i)->size),
+				      refusal(each(i), -EINVAL), "%s with flags %#x", each(i)->name,
+				      buf[1]);
 		}
 }
 
@@ -147,8 +149,8 @@ TEST(reserved__nonzero)
 				unsigned char buf[BUF] = { 0 };
 
 				buf[each(i)->reserved[k].at + byte] = 1;
-				ASSERT_EQ_FOR(call(fd, each(i), buf, each(i)->size), -EINVAL, "%s",
-					      each(i)->name);
+				ASSERT_EQ_FOR(call(fd, each(i), buf, each(i)->size),
+					      refusal(each(i), -EINVAL), "%s", each(i)->name);
 			}
 
 	t_view(fd, 512, 0, 0, &view);
@@ -214,11 +216,12 @@ TEST(pointer__bad)
 		uint32_t size = each(i)->size;
 
 		for (k = 0; k < sizeof(bad) / sizeof(bad[0]); k++)
-			ASSERT_EQ_FOR(t_ioctl(fd, each(i)->cmd, (void *)bad[k]), -EFAULT, "%s at %#lx",
-				      each(i)->name, bad[k]);
+			ASSERT_EQ_FOR(t_ioctl(fd, each(i)->cmd, (void *)bad[k]),
+				      refusal(each(i), -EFAULT), "%s at %#lx", each(i)->name, bad[k]);
 		/* The size is readable, the last byte of the struct is not. */
 		memcpy(end - size + 1, &size, sizeof(size));
-		ASSERT_EQ_FOR(t_ioctl(fd, each(i)->cmd, end - size + 1), -EFAULT, "%s", each(i)->name);
+		ASSERT_EQ_FOR(t_ioctl(fd, each(i)->cmd, end - size + 1),
+			      refusal(each(i), -EFAULT), "%s", each(i)->name);
 		memset(end - size, 0, size);
 	}
 }
@@ -273,8 +276,8 @@ TEST(user__ordinary)
 	unsigned int i;
 	int fd;
 
-	t_need_root();
-	t_become(ALICE);
+	if (!geteuid())
+		t_become(ALICE);
 	fd = t_open();
 	for (i = 0; i < NR_COMMANDS; i++) {
 		int ret = call_zero(fd, each(i), each(i)->size);
