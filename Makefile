@@ -71,7 +71,7 @@ sparse: setup
 	@tools/vm/build-module $(KERNEL) C=1
 
 insmod:
-	@$(AS_USER) $(MAKE) --no-print-directory setup
+	@tools/setup --module
 	@$(AS_USER) tools/vm/build-module host
 	@tools/insmod
 
@@ -79,11 +79,15 @@ rmmod:
 	@tools/insmod --remove
 
 install:
+	@for dir in $(filter-out selftests bench,$(SUBDIRS)); do \
+		$(AS_USER) $(MAKE) $(QUIET) --no-print-directory -C $$dir all || exit 1; \
+	done
 	@packaging/install '$(DESTDIR)' '$(PREFIX)' '$(KVER)'
-	@for dir in $(filter-out selftests,$(SUBDIRS)); do \
+	@for dir in $(filter-out selftests bench,$(SUBDIRS)); do \
 		$(MAKE) $(QUIET) --no-print-directory -C $$dir install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' \
 			|| exit 1; \
 	done
+	@[ -n '$(DESTDIR)' ] || /sbin/ldconfig
 
 clean:
 	@for dir in $(SUBDIRS); do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
