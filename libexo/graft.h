@@ -31,7 +31,9 @@ void graft_listing_text(const struct exo_insn *insn, const struct exo_insn *next
 /* graft_object.c */
 const struct exo_graft_line *graft_line_of(const struct exo_graft_object *object, uint32_t slot);
 
-/* graft_verify.c */
+/* graft_verify.c; slots: EXO_GRAFT_MAX_INSNS bytes, for out_prog. */
+int graft_decode(const struct exo_graft_object *object, uint8_t *slots,
+		 struct exo_graft_prog *out_prog, struct exo_graft_error *error);
 int graft_verify_locked(struct exo_graft_object *object);
 
 #endif

@@ -31,21 +31,27 @@ static uint32_t pages(uint32_t size)
 	return (uint32_t)((size + EXO_PAGE_SIZE - 1) & ~(EXO_PAGE_SIZE - 1));
 }
 
-static int decode(struct engine *engine, const struct exo_graft_object *object,
-		  struct exo_graft_error *error)
+int graft_decode(const struct exo_graft_object *object, uint8_t *slots,
+		 struct exo_graft_prog *out_prog, struct exo_graft_error *error)
 {
 	const struct exo_graft_parts *parts = &object->parts;
 
-	memset(engine->slots, 0, sizeof(engine->slots));
-	engine->prog = (struct exo_graft_prog){
+	memset(slots, 0, EXO_GRAFT_MAX_INSNS);
+	*out_prog = (struct exo_graft_prog){
 		.hook = exo_hook_find(parts->hook),
 		.insns = parts->insns,
 		.len = parts->nr_insns,
-		.slots = engine->slots,
+		.slots = slots,
 		.const_size = parts->const_size,
 		.state_size = pages(parts->state_size),
 	};
-	return exo_graft_decode(&engine->prog, error);
+	return exo_graft_decode(out_prog, error);
+}
+
+static int decode(struct engine *engine, const struct exo_graft_object *object,
+		  struct exo_graft_error *error)
+{
+	return graft_decode(object, engine->slots, &engine->prog, error);
 }
 
 /* A certificate that came with the object counts if it is good; else one is made. */

@@ -286,6 +286,34 @@ static void object__checks_its_parts(void)
 	exo_graft_close(NULL);
 }
 
+static void join_record(uint32_t slot, const char *text, void *ctx)
+{
+	char *all = ctx;
+
+	snprintf(all + strlen(all), 2048 - strlen(all), "%u: %s\n", slot, text);
+}
+
+/* A loop towards data_end: its head says what is left, and what measures it. */
+static void certificate__is_shown(void)
+{
+	struct exo_graft_object *object = opened("graft/loop.bpf.o", NULL);
+	struct exo_graft_verdict verdict;
+	char text[2048] = "";
+	int count;
+
+	if (!object)
+		return;
+	CHECK(exo_graft_certificate(object, join_record, text) == -ENOENT);
+	CHECK(!exo_graft_verify(object, &verdict) && verdict.proved);
+	count = exo_graft_certificate(object, join_record, text);
+	CHECK(count > 0);
+	CHECK(strstr(text, "loop, measured by r"));
+	CHECK(strstr(text, " = data_end + 0"));
+	CHECK(strstr(text, " = data + "));
+	printf("# %.*s\n", (int)strcspn(text, "\n"), text);
+	exo_graft_close(object);
+}
+
 /* A certificate is kept in the file, found again, and replaced when it is made anew. */
 static void save__keeps_the_certificate(void)
 {
@@ -318,6 +346,12 @@ static void save__keeps_the_certificate(void)
 	remove(to);
 }
 
+static void skip_record(uint32_t slot, const char *text, void *ctx)
+{
+	(void)ctx;
+	CHECK(slot < 65536 && strlen(text) < 1024);
+}
+
 /* Opens a file of exactly this size; whatever it is, the answer is an object or a sentence. */
 static bool try_bytes(const char *data, size_t size, const char *name)
 {
@@ -337,6 +371,7 @@ static bool try_bytes(const char *data, size_t size, const char *name)
 		return false;
 	}
 	exo_graft_disassemble(object, 0, count_row, &rows);
+	exo_graft_certificate(object, skip_record, NULL);
 	CHECK(rows == exo_graft_object_parts(object)->nr_insns);
 	CHECK(!exo_graft_verify(object, &verdict));
 	exo_graft_error_text(object, &verdict.error, error, sizeof(error));
@@ -406,6 +441,36 @@ static void mutate(const char *path, const char *name, uint32_t count, uint32_t 
 	free(file.data);
 }
 
+/* A certificate that came with the file, and is damaged, is shown or not, and made anew. */
+static void mutate_cert(void)
+{
+	struct exo_graft_object *object = opened("graft/loop.bpf.o", NULL), *bad;
+	struct exo_graft_parts parts;
+	struct exo_graft_verdict verdict;
+	uint64_t state = SEED;
+	uint8_t *cert;
+	uint32_t i;
+
+	if (!object)
+		return;
+	CHECK(!exo_graft_verify(object, &verdict) && verdict.proved);
+	parts = *exo_graft_object_parts(object);
+	for (i = 0; i < MUTATIONS / 10; i++) {
+		parts.cert_size = i % 4 ? verdict.cert_size : next(&state) % verdict.cert_size;
+		cert = malloc(parts.cert_size + 1);
+		memcpy(cert, exo_graft_object_parts(object)->cert, parts.cert_size);
+		cert[next(&state) % (parts.cert_size + 1)] = (uint8_t)next(&state);
+		parts.cert = cert;
+		CHECK(!exo_graft_object_create(&bad, &parts));
+		free(cert);
+		exo_graft_certificate(bad, skip_record, NULL);
+		CHECK(!exo_graft_verify(bad, &verdict) && verdict.proved);
+		exo_graft_close(bad);
+		CHECK(!exo_graft_verify(object, &verdict));
+	}
+	exo_graft_close(object);
+}
+
 static void open__survives_mutation(void)
 {
 	uint32_t count = 0;
@@ -413,6 +478,7 @@ static void open__survives_mutation(void)
 	mutate("graft/state.bpf.o", "first", MUTATIONS / 2, &count);
 	mutate("graft/call.bpf.o", NULL, MUTATIONS / 4, &count);
 	mutate("graft/bounds.bpf.o", NULL, MUTATIONS / 4, &count);
+	mutate_cert();
 	printf("# %u of %u damaged files could be opened all the same\n", count, MUTATIONS);
 	CHECK(count > MUTATIONS / 100 && count < MUTATIONS);
 }
@@ -431,6 +497,7 @@ int main(void)
 		{ "graft_text__copes_with_any_error", text__copes_with_any_error },
 		{ "graft_verify__names_the_helper", verify__names_the_helper },
 		{ "graft_object__checks_its_parts", object__checks_its_parts },
+		{ "graft_certificate__is_shown", certificate__is_shown },
 		{ "graft_save__keeps_the_certificate", save__keeps_the_certificate },
 		{ "graft_open__survives_truncation", open__survives_truncation },
 		{ "graft_open__survives_mutation", open__survives_mutation },

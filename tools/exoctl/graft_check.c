@@ -11,14 +11,44 @@
 
 #define INSERTED "\033[33m"
 #define SOURCE "\033[2m"
+#define RECORD "\033[36m"
 #define PLAIN "\033[0m"
 
-/* A listing on its way: the line of source that was shown last. */
+/**
+ * struct listing - a listing on its way
+ * @line: the line of source that was shown last
+ * @records: of the certificate, an object by slot; NULL: not to be shown
+ * @colour: may the output have colours?
+ * @array: JSON: where the rows go
+ */
 struct listing {
 	const struct exo_graft_line *line;
+	const cJSON *records;
 	bool colour;
 	cJSON *array;
 };
+
+/* A record of the certificate: { "slot": text }. */
+static void add_record(uint32_t slot, const char *text, void *ctx)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%" PRIu32, slot);
+	cJSON_AddStringToObject(ctx, name, text);
+}
+
+static void list_record(const struct listing *listing, const struct exo_graft_listing *row)
+{
+	const cJSON *record;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%" PRIu32, row->origin);
+	record = cJSON_GetObjectItem(listing->records, name);
+	if (record && !row->inserted && !row->second)
+		printf("%s  holds:  %s%s\n", listing->colour ? RECORD : "",
+		       record->valuestring[0] ? record->valuestring : "nothing",
+		       listing->colour ? PLAIN : "");
+}
 
 static bool same_line(const struct exo_graft_line *a, const struct exo_graft_line *b)
 {
@@ -35,6 +65,8 @@ static void list_text(const struct exo_graft_listing *row, void *ctx)
 		       row->line->text, listing->colour ? PLAIN : "");
 	if (row->line)
 		listing->line = row->line;
+	if (listing->records)
+		list_record(listing, row);
 	if (!row->second)
 		printf("%s%s %6" PRIu32 ": %s%s\n", row->inserted && listing->colour ? INSERTED : "",
 		       mark, row->slot, row->text, row->inserted && listing->colour ? PLAIN : "");
@@ -68,9 +100,16 @@ static void add_code(cJSON *object, const char *name, struct exo_graft_object *g
 static void print_code(const char *title, struct exo_graft_object *graft, uint32_t mode)
 {
 	struct listing listing = { .colour = exoctl_colour() };
+	cJSON *records = NULL;
 
+	if (mode == EXO_GRAFT_PROOF) {
+		records = cJSON_CreateObject();
+		exo_graft_certificate(graft, add_record, records);
+		listing.records = records;
+	}
 	printf("\n%s\n", title);
 	exo_graft_disassemble(graft, mode, list_text, &listing);
+	cJSON_Delete(records);
 }
 
 static void print_json(const struct graft_request *req, struct exo_graft_object *graft,
@@ -103,8 +142,10 @@ static void print_json(const struct graft_request *req, struct exo_graft_object 
 		else
 			cJSON_AddNumberToObject(object, "worst", (double)verdict->worst);
 	}
-	if (req->code && verdict->proved)
+	if (req->code && verdict->proved) {
+		exo_graft_certificate(graft, add_record, cJSON_AddObjectToObject(object, "records"));
 		add_code(object, "proof", graft, EXO_GRAFT_PROOF);
+	}
 	if (req->code && verdict->decoded && (req->sandbox || !verdict->proved))
 		add_code(object, "sandbox", graft, EXO_GRAFT_SANDBOX);
 	exoctl_print_json(object, false);
@@ -122,7 +163,8 @@ static void print_proved(const struct exo_graft_verdict *verdict, uint32_t nr_in
 	else
 		printf("  worst case     %" PRIu64 " of the hook's budget of %" PRIu32 "\n",
 		       (uint64_t)verdict->worst, verdict->budget);
-	printf("  speculation    %" PRIu32 " barriers\n", verdict->barriers);
+	printf("  speculation    %" PRIu32 " barrier%s\n", verdict->barriers,
+	       verdict->barriers == 1 ? "" : "s");
 	printf("  instructions   %" PRIu32 ", %" PRIu32 " as they run\n", nr_insns,
 	       verdict->proof_len);
 }
@@ -152,7 +194,8 @@ static void print_text(const struct graft_request *req, struct exo_graft_object 
 		return;
 	}
 	if (req->code && verdict->proved)
-		print_code("in proof mode (+: inserted):", graft, EXO_GRAFT_PROOF);
+		print_code("in proof mode (+: inserted; holds: what the certificate says of the next "
+			   "instruction):", graft, EXO_GRAFT_PROOF);
 	if (req->code && (req->sandbox || !verdict->proved))
 		print_code("in the sandbox (+: inserted):", graft, EXO_GRAFT_SANDBOX);
 }

@@ -159,6 +159,12 @@ typedef void (*exo_graft_listing_fn)(const struct exo_graft_listing *listing, vo
 int exo_graft_disassemble(struct exo_graft_object *object, uint32_t mode, exo_graft_listing_fn fn,
 			  void *ctx);
 
+/* What a certificate says of one jump target. */
+typedef void (*exo_graft_record_fn)(uint32_t slot, const char *text, void *ctx);
+
+/* Shows the certificate, if there is one by now: how many records. */
+int exo_graft_certificate(const struct exo_graft_object *object, exo_graft_record_fn fn, void *ctx);
+
 /* Loaded grafts ---------------------------------------------------------------------------------- */
 
 /**
