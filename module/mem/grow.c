@@ -158,6 +158,8 @@ static void fill_block(u32 at, u8 order, u32 n, bool raise)
 		exo_pool_put(pool, at << EXO_BLOCK_SHIFT);
 	if (raise)
 		exo_pool_raise_locked(exo_pool_kind(order), n);
+	else
+		exo_pool_returned_locked(n);
 	exo_pool_end();
 }
 

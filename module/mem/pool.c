@@ -8,6 +8,7 @@
  * What the pool owes: frames that were asked back from their owners for Linux's sake. A frame that
  * becomes free pays a debt before it becomes free for exo.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/nodemask.h>
@@ -33,7 +34,7 @@ static struct exo_pool pool;		/* under pool_lock */
 static u32 target[2];			/* by kind; under pool_lock */
 static u32 owed_linux;			/* the target stays; under pool_lock */
 static u32 owed_shrink;			/* leaves the target, too; under pool_lock */
-static atomic64_t released;		/* frames given to Linux, ever */
+static struct exo_lend lend;		/* under pool_lock */
 static u32 nr_colours;
 
 /**
@@ -87,14 +88,31 @@ u32 exo_pool_idle(void)
 }
 
 /**
- * exo_pool_released() - frames given to Linux, ever
+ * exo_pool_tell_lent() - how many frames did Linux get since this was asked last?
  *
- * Context: any.
- * Return: frames.
+ * Context: any but interrupts; takes pool_lock.
+ * Return: frames, less those that came back, and none of long ago.
  */
-u64 exo_pool_released(void)
+u32 exo_pool_tell_lent(void)
 {
-	return atomic64_read(&released);
+	u32 n;
+
+	spin_lock(&pool_lock);
+	n = exo_lend_tell(&lend, ktime_get_ns());
+	spin_unlock(&pool_lock);
+	return n;
+}
+
+/**
+ * exo_pool_returned_locked() - frames came back from Linux
+ * @n: how many
+ *
+ * Context: between exo_pool_begin() and exo_pool_end().
+ */
+void exo_pool_returned_locked(u32 n)
+{
+	lockdep_assert_held(&pool_lock);
+	exo_lend_back(&lend, n);
 }
 
 /**
@@ -113,7 +131,7 @@ u32 exo_pool_colours(void)
  * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
  *
  * Context: any but interrupts; takes pool_lock.
- * Return: frames; none while Linux waits for some.
+ * Return: frames; none while Linux waits for some, or just got some because it was short of them.
  */
 u32 exo_pool_deficit(unsigned int kind)
 {
@@ -121,7 +139,7 @@ u32 exo_pool_deficit(unsigned int kind)
 
 	spin_lock(&pool_lock);
 	if (!owed_linux && !owed_shrink)
-		n = target[kind] - pool.present[kind];
+		n = exo_lend_refill(&lend, target[kind], pool.present[kind], ktime_get_ns());
 	spin_unlock(&pool_lock);
 	return n;
 }
@@ -153,7 +171,6 @@ static struct page *remove_locked(u32 nr)
 		frame[i].page = NULL;
 		frame[i].order = 0;
 	}
-	atomic64_add(span, &released);
 	return page;
 }
 
@@ -187,6 +204,8 @@ u32 exo_pool_give_idle(unsigned int kind, u32 n, bool lower)
 			pages[i] = remove_locked(frames[i]);
 		if (lower)
 			target[kind] -= got << order;
+		else
+			exo_lend_out(&lend, got << order, ktime_get_ns());
 		exo_pool_end();
 		for (i = 0; i < got; i++)
 			free_frame_page(pages[i], order);
@@ -208,6 +227,7 @@ static bool pay_locked(const struct exo_frame *frame)
 	}
 	if (owed_linux) {
 		owed_linux -= min(owed_linux, span);
+		exo_lend_out(&lend, span, ktime_get_ns());
 		return true;
 	}
 	return false;

@@ -48,7 +48,8 @@ u32 exo_pool_give_idle(unsigned int kind, u32 n, bool lower);
 u32 exo_pool_idle(void);
 void exo_pool_owe(u32 n, u32 why);
 void exo_pool_forgive(u32 n, u32 why);
-u64 exo_pool_released(void);
+u32 exo_pool_tell_lent(void);
+void exo_pool_returned_locked(u32 n);
 
 /* mem/table.c: the page of the shared table that shows a block, and the first one */
 int exo_table_init(u32 frames);

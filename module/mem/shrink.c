@@ -52,31 +52,35 @@ static unsigned long scan_objects(struct shrinker *unused, struct shrink_control
 }
 
 /* Owners give, or the worker takes: wait until some frames came, or for a moment. */
-static void wait_for_frames(u64 released)
+static u32 wait_for_frames(void)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(OOM_WAIT_MS);
+	u32 got;
 
-	while (exo_pool_released() == released && time_before(jiffies, end))
+	while (!(got = exo_pool_tell_lent()) && time_before(jiffies, end))
 		schedule_timeout_uninterruptible(msecs_to_jiffies(OOM_LOOK_MS));
+	return got;
 }
 
 /*
- * The OOM killer is about to act, and will if *@arg stays 0. The wait is bounded, since what the
- * worker needs may be held by the very task that is out of memory.
+ * The OOM killer is about to act, and will if *@arg stays 0. Frames that went to Linux since it
+ * asked last count: whoever failed to allocate may have looked before they came. The wait is
+ * bounded, since what the worker needs may be held by the very task that is out of memory.
  */
 static int oom_notify(struct notifier_block *unused, unsigned long action, void *arg)
 {
 	unsigned long *freed = arg;
-	u64 released = exo_pool_released();
+	u32 got;
 
 	give_idle(UINT_MAX);
-	if (exo_pool_released() == released) {
+	got = exo_pool_tell_lent();
+	if (!got) {
 		exo_revoke_ask_all(exo_revoke_possible() / OOM_PART + 1, EXO_WHY_OOM,
 				   OOM_DEADLINE_MS);
 		if (exo_revoke_hurry(OOM_DEADLINE_MS))
-			wait_for_frames(released);
+			got = wait_for_frames();
 	}
-	*freed += exo_pool_released() - released;
+	*freed += got;
 	return NOTIFY_OK;
 }
 
