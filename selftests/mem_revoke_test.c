@@ -3,6 +3,7 @@
  * Revocation: asked, given, taken at the deadline, and what stands in the repossession log. Pressure and
  * OOM are in mem_pressure_test.
  */
+#include <sched.h>
 #include <signal.h>
 
 #include "harness.h"
@@ -370,6 +371,132 @@ TEST(deadline__of_the_uid)
 	ASSERT_EQ(ask(1, 600000), 1);
 	test_sleep_ms(100 + 300 * test_slow());
 	ASSERT_GE(status().out_taken, 6);
+	restore_min();
+}
+
+static void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	ASSERT_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+#define STUCK 1024	/* frames of the owner that gets stuck */
+
+/* An owner that is nearly always inside a batch, with its view locked. It says who it is. */
+static pid_t start_batches(volatile uint64_t *who)
+{
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		static uint32_t mine[STUCK];
+		struct exo_mem_op ops[60];
+		struct exo_env_status st;
+		struct view v;
+		uint32_t i;
+		int own;
+
+		pin_to(1);
+		own = t_open();
+		t_alloc_any(own, mine, STUCK);
+		t_view(own, STUCK, 0, 0, &v);
+		for (i = 0; i < STUCK; i++)
+			ASSERT_EQ(t_bind(&v, i, 1, mine[i], RW), 0);
+		t_status(own, &st);
+		*who = st.out_env;
+		for (i = 0; ; i++) {
+			uint32_t k;
+
+			for (k = 0; k < 60; k++)
+				ops[k] = (struct exo_mem_op){ 0, STUCK, 0, (k + i) & 1 ? RO : RW, 0 };
+			/* Until one of them is taken. */
+			if (t_batch(&v, EXO_MEM_PROTECT, ops, 60, 0, NULL))
+				test_sleep_ms(1);
+		}
+	}
+	return pid;
+}
+
+/* Nobody else runs on the second processor from here on. */
+static pid_t start_spinner(void)
+{
+	struct sched_param param = { .sched_priority = 50 };
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		pin_to(1);
+		ASSERT_EQ(sched_setscheduler(0, SCHED_FIFO, &param), 0);
+		for (;;)
+			;
+	}
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	test_wait(pid);
+}
+
+static uint64_t taken_of(int of_fd, uint64_t who)
+{
+	static struct exo_env_status rows[64];
+	struct exo_env_list arg = { .size = sizeof(arg), .count = 64, .envs = (uintptr_t)rows };
+	uint32_t i;
+
+	ASSERT_EQ(t_ioctl(of_fd, EXO_ENV_LIST, &arg), 0);
+	for (i = 0; i < arg.out_done; i++)
+		if (rows[i].out_env == who)
+			return rows[i].out_taken;
+	FAIL("environment %llu is gone", (unsigned long long)who);
+}
+
+/*
+ * Catches: an owner who gets no CPU time while its view is locked, and so keeps the others' frames from
+ * being taken, too.
+ */
+TEST(deadline__of_one_who_is_stuck)
+{
+	volatile uint64_t *who = test_shared(PAGE);
+	unsigned int round, ms = 1000 * test_slow();
+	uint64_t want = 0;
+	bool stuck = false;
+	uint32_t asked, i;
+	pid_t owner;
+
+	setup();
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP("needs two processors");
+	t_write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+	pin_to(0);
+	owner = start_batches(who);
+	while (!*who)
+		test_sleep_ms(1);
+	for (round = 0; round < 20 && !stuck; round++) {
+		uint64_t before = taken_of(admin, *who);
+		pid_t spinner = start_spinner();
+
+		test_sleep_ms(30);
+		ASSERT_EQ(t_revoke(admin, *who, 1, 10, &asked), 0);
+		ASSERT_EQ(asked, 1);
+		test_sleep_ms(30);
+		ASSERT_EQ(ask(4, 10), 4);
+		want += 4;
+		for (i = 0; i < ms && status().out_taken < want; i++)
+			test_sleep_ms(1);
+		stuck = taken_of(admin, *who) == before;
+		if (stuck)
+			ASSERT_EQ(status().out_taken, want);
+		end(spinner);
+		for (i = 0; i < ms && taken_of(admin, *who) == before; i++)
+			test_sleep_ms(1);
+	}
+	test_note("stuck in round %u", round);
+	end(owner);
+	t_write_file("/proc/sys/kernel/sched_rt_runtime_us", "950000");
+	ASSERT_TRUE(stuck);
 	restore_min();
 }
 

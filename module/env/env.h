@@ -56,6 +56,7 @@ struct exo_mem_env;
  * @own_limits: EXO_QUOTA_* of the limits that are not the defaults
  * @lock: guards the two below
  * @held, @wanted: mem's: frames of living environments, and how many of these are asked back
+ * @takers: mem's: workers that take frames from its environments now
  * @failures: of capability checks, decaying; slows guessing down
  * @failure_jiffies: when the last was
  *
@@ -69,6 +70,7 @@ struct exo_user {
 	atomic_t envs;
 	atomic_t held;
 	atomic_t wanted;
+	atomic_t takers;
 	atomic_t views;
 	atomic_t windows;
 	atomic_t grafts;

@@ -184,7 +184,6 @@ struct exo_offer {
  * @leave_lock: outermost, held while frames of this owner leave or their capabilities are
  *	revoked, so that a frame can't come back and be somebody else's in the middle of it. Nothing
  *	is allocated under it
- * @dying: set under @leave_lock: nothing leaves any more but through exo_frames_env_exit()
  * @frames_lock: see the top of this file
  * @held: frames that it owns, oldest first
  * @nr_held: how many (a 2 MiB frame counts 512)
@@ -196,6 +195,8 @@ struct exo_offer {
  * @view_hints: the view with that number, modulo EXO_VIEW_HINTS, or another, or NULL
  * @upcalls: the fault side's own
  * @victim: says what is taken, or NULL; under @leave_lock
+ * @deadline_work: takes what is due; queued under exo_mem_envs_lock while @node is in the list
+ * @worker_ns: when that is to run, 0: never; under exo_mem_envs_lock
  * @revoke_lock: a leaf; guards @asks, the counters, the log and @spare
  * @asks: what it was asked for and has not given yet
  * @asked: frames asked for, ever; asked = given + taken + asks.total (INV-REV-4)
@@ -215,7 +216,6 @@ struct exo_mem_env {
 	struct list_head node;
 	u32 bucket;
 	struct mutex leave_lock;
-	bool dying;
 
 	spinlock_t frames_lock;
 	struct list_head held;
@@ -229,6 +229,8 @@ struct exo_mem_env {
 	struct exo_upcalls *upcalls;
 	struct exo_graft_attachment *victim;
 
+	struct delayed_work deadline_work;
+	u64 worker_ns;
 	spinlock_t revoke_lock;
 	struct exo_asks asks;
 	u64 asked;

@@ -147,6 +147,7 @@ int exo_frames_env_init(struct exo_env *env)
 	INIT_LIST_HEAD(&mem->log);
 	xa_init(&mem->grants);
 	xa_init(&mem->views);
+	exo_revoke_env_init(mem);
 	env->mem = mem;
 
 	spin_lock(&exo_mem_envs_lock);
@@ -179,8 +180,6 @@ static u32 give_up_some(struct exo_mem_env *mem, u32 *frames)
  * exo_frames_env_exit() - an environment dies: give back every frame
  * @env: dead; no mapping and no request of it is left, and no view
  *
- * Workers that hold a reference find @dying.
- *
  * Context: sleeps.
  */
 void exo_frames_env_exit(struct exo_env *env)
@@ -192,8 +191,8 @@ void exo_frames_env_exit(struct exo_env *env)
 	list_del_init(&mem->node);
 	spin_unlock(&exo_mem_envs_lock);
 
+	exo_revoke_env_stop(mem);
 	mutex_lock(&mem->leave_lock);
-	mem->dying = true;
 	exo_revoke_env_exit(mem);
 	while ((n = give_up_some(mem, frames))) {
 		exo_frames_unmap(frames, n, NULL, NULL, NULL);
@@ -332,9 +331,12 @@ int exo_frames_init(void)
 	ret = exo_log_init();
 	if (ret)
 		goto err_wq;
-	ret = exo_pool_init();
+	ret = exo_revoke_init();
 	if (ret)
 		goto err_log;
+	ret = exo_pool_init();
+	if (ret)
+		goto err_revoke;
 	ret = exo_shrink_init();
 	if (ret)
 		goto err_pool;
@@ -343,6 +345,8 @@ int exo_frames_init(void)
 
 err_pool:
 	exo_pool_exit();
+err_revoke:
+	exo_revoke_exit();
 err_log:
 	exo_log_exit();
 err_wq:

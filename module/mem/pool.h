@@ -112,8 +112,11 @@ void exo_log_entries_free(struct list_head *entries);
 void exo_log_write(struct exo_mem_env *mem, const struct exo_mem_taken *taken);
 
 /* mem/revoke.c */
-void exo_revoke_env_exit(struct exo_mem_env *mem);
+int exo_revoke_init(void);
 void exo_revoke_exit(void);
+void exo_revoke_env_init(struct exo_mem_env *mem);
+void exo_revoke_env_stop(struct exo_mem_env *mem);
+void exo_revoke_env_exit(struct exo_mem_env *mem);
 void exo_revoke_given(struct exo_mem_env *mem, u32 n);
 void exo_revoke_held(struct exo_mem_env *mem, int n);
 u32 exo_revoke_ask_all(u32 n, u32 why, u32 deadline_ms);

@@ -3,9 +3,12 @@
  * Visible revocation: ask, wait for the deadline, then take, and write down what was taken.
  *
  * Asking is possible from everywhere, the shrinker and the OOM notifier included: it takes leaf
- * locks only. Taking is done by one worker. Which frames it takes, if the owner leaves that to
- * it, and has no graft that says so: of the oldest ones first those that are bound nowhere, then
- * those that were held longest.
+ * locks only. Taking is done by a work item of the environment: it waits for the locks of that
+ * environment and of those that it shares frames with, and a thread that holds one of these may be
+ * out of CPU time for as long as its cgroup says. That is then the trouble of nobody else. For the
+ * same reason the items of one uid may not occupy all workers there can be. Which frames are
+ * taken, if the owner leaves that to it, and has no graft that says so: of the oldest ones first
+ * those that are bound nowhere, then those that were held longest.
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -24,11 +27,15 @@
 #define WAY_PART 8
 #define WAY_MIN 1024L
 
-static void deadline_reached(struct work_struct *work);
+/* How many environments of a uid are taken from at a time, and when the others look again. */
+#define TAKERS_MAX 16
+#define TAKERS_WAIT_MS 10
 
-static DECLARE_DELAYED_WORK(deadline_work, deadline_reached);
+static struct workqueue_struct *revoke_wq;
 static atomic_long_t held_total;	/* frames that living environments hold */
 static atomic_long_t wanted_total;	/* frames that they are asked for */
+
+static void deadline_reached(struct work_struct *work);
 
 /**
  * exo_revoke_held() - an environment has more frames, or fewer
@@ -89,19 +96,21 @@ static void wanted_changed(struct exo_mem_env *mem, int n)
 	atomic_long_add(n, &wanted_total);
 }
 
-static void run_worker(u64 deadline_ns)
+/* The worker runs at the first deadline. The environment is alive: exo_mem_envs_lock is held. */
+static void run_worker(struct exo_mem_env *mem, u64 deadline_ns)
 {
 	u64 now = ktime_get_ns();
-	unsigned long delay = deadline_ns > now ? nsecs_to_jiffies(deadline_ns - now) + 1 : 0;
-	unsigned long end = jiffies + delay;
 
-	/* One that is to run earlier stays. */
-	if (!queue_delayed_work(exo_mem_wq, &deadline_work, delay) &&
-	    time_before(end, READ_ONCE(deadline_work.timer.expires)))
-		mod_delayed_work(exo_mem_wq, &deadline_work, delay);
+	lockdep_assert_held(&exo_mem_envs_lock);
+	/* Once: one that is put off again and again would never come. */
+	if (mem->worker_ns == deadline_ns)
+		return;
+	mem->worker_ns = deadline_ns;
+	mod_delayed_work(revoke_wq, &mem->deadline_work,
+			 deadline_ns > now ? nsecs_to_jiffies(deadline_ns - now) + 1 : 0);
 }
 
-/* Ask one environment. */
+/* Ask one environment. It is alive: exo_mem_envs_lock is held. */
 static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
 {
 	u64 deadline_ns, first;
@@ -123,7 +132,7 @@ static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
 	exo_pool_owe(n, why);
 	exo_event_post(mem->env, EXO_EVENT_REVOKE, total, first, why & EXO_WHY_PUBLIC, 0);
 	trace_exo_revoke(mem->env->number, n, total, first, why & EXO_WHY_PUBLIC);
-	run_worker(first);
+	run_worker(mem, first);
 }
 
 /**
@@ -189,6 +198,26 @@ static void withdraw(struct exo_mem_env *mem, u32 n, u32 why)
 }
 
 /**
+ * exo_revoke_env_init() - a new environment
+ * @mem: not yet visible
+ */
+void exo_revoke_env_init(struct exo_mem_env *mem)
+{
+	INIT_DELAYED_WORK(&mem->deadline_work, deadline_reached);
+}
+
+/**
+ * exo_revoke_env_stop() - an environment dies: nobody takes anything from it any more
+ * @mem: environment, in no list any more, so that the worker doesn't come back
+ *
+ * Context: sleeps; no lock is held that the worker takes.
+ */
+void exo_revoke_env_stop(struct exo_mem_env *mem)
+{
+	cancel_delayed_work_sync(&mem->deadline_work);
+}
+
+/**
  * exo_revoke_env_exit() - an environment dies: nothing is wanted of it any more
  * @mem: environment, in no list any more
  *
@@ -217,19 +246,21 @@ void exo_revoke_env_exit(struct exo_mem_env *mem)
 bool exo_revoke_hurry(u32 deadline_ms)
 {
 	struct exo_mem_env *mem;
-	u64 end_ns = ktime_get_ns() + (u64)deadline_ms * NSEC_PER_MSEC;
+	u64 first, end_ns = ktime_get_ns() + (u64)deadline_ms * NSEC_PER_MSEC;
 	bool any = false;
 
 	spin_lock(&exo_mem_envs_lock);
 	list_for_each_entry(mem, &exo_mem_envs, node) {
 		spin_lock(&mem->revoke_lock);
 		exo_asks_cut(&mem->asks, end_ns, EXO_WHY_OOM);
-		any |= mem->asks.total;
+		first = exo_asks_deadline(&mem->asks);
 		spin_unlock(&mem->revoke_lock);
+		if (first) {
+			run_worker(mem, first);
+			any = true;
+		}
 	}
 	spin_unlock(&exo_mem_envs_lock);
-	if (any)
-		run_worker(end_ns);
 	return any;
 }
 
@@ -359,8 +390,6 @@ static u32 take_some(struct exo_mem_env *mem, u32 want, u32 why)
 	u32 i;
 
 	lockdep_assert_held(&mem->leave_lock);
-	if (mem->dying)
-		return 0;
 	choose_victims(mem, &victims);
 	exo_frames_unmap(victims.nr, victims.n, NULL, binding_taken, &taking);
 	for (i = 0; i < victims.n; i++)
@@ -369,10 +398,10 @@ static u32 take_some(struct exo_mem_env *mem, u32 want, u32 why)
 	return victims.total;
 }
 
-/* Take what is due first of one environment, and tell its owner. */
-static void take_due(struct exo_env *env)
+/* Take what is due of one environment, and tell its owner. */
+static void take_due(struct exo_mem_env *mem)
 {
-	struct exo_mem_env *mem = exo_mem(env);
+	struct exo_env *env = mem->env;
 	u32 n, due, why, taken = 0;
 
 	for (;;) {
@@ -407,44 +436,30 @@ static void take_due(struct exo_env *env)
 }
 
 /*
- * An environment of which something is due, with a reference; else the time when something will be.
+ * No reference to the environment is needed: who queues this has found it in the list of the living,
+ * and its end waits for this.
  */
-static struct exo_env *next_due(u64 *deadline_ns)
-{
-	struct exo_mem_env *mem;
-	struct exo_env *env = NULL;
-	u64 now = ktime_get_ns(), at;
-
-	*deadline_ns = 0;
-	spin_lock(&exo_mem_envs_lock);
-	list_for_each_entry(mem, &exo_mem_envs, node) {
-		spin_lock(&mem->revoke_lock);
-		at = exo_asks_deadline(&mem->asks);
-		spin_unlock(&mem->revoke_lock);
-		if (at && at <= now) {
-			/* It is in the list: it has the reference of its file. */
-			env = exo_env_get(mem->env);
-			break;
-		}
-		if (at && (!*deadline_ns || at < *deadline_ns))
-			*deadline_ns = at;
-	}
-	spin_unlock(&exo_mem_envs_lock);
-	return env;
-}
-
 static void deadline_reached(struct work_struct *work)
 {
-	struct exo_env *env;
-	u64 deadline_ns;
+	struct exo_mem_env *mem = container_of(to_delayed_work(work), struct exo_mem_env,
+					       deadline_work);
+	atomic_t *takers = &mem->env->user->takers;
+	u64 again = 0, deadline_ns;
 
-	while ((env = next_due(&deadline_ns))) {
-		take_due(env);
-		exo_env_put(env);
-		cond_resched();
-	}
-	if (deadline_ns)
-		run_worker(deadline_ns);
+	if (atomic_inc_return(takers) <= TAKERS_MAX)
+		take_due(mem);
+	else
+		again = ktime_get_ns() + TAKERS_WAIT_MS * NSEC_PER_MSEC;
+	atomic_dec(takers);
+
+	spin_lock(&exo_mem_envs_lock);
+	mem->worker_ns = 0;
+	spin_lock(&mem->revoke_lock);
+	deadline_ns = exo_asks_deadline(&mem->asks);
+	spin_unlock(&mem->revoke_lock);
+	if (deadline_ns && !list_empty(&mem->node))
+		run_worker(mem, max(deadline_ns, again));
+	spin_unlock(&exo_mem_envs_lock);
 }
 
 /* Ask one environment, if it is alive. Returns how many frames it is asked for. */
@@ -486,9 +501,21 @@ int exo_mem_revoke_op(struct exo_env *env, void *arg)
 }
 
 /**
+ * exo_revoke_init() - at module load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int exo_revoke_init(void)
+{
+	/* Of its own: frames in quarantine don't wait for workers that wait for locks. */
+	revoke_wq = alloc_workqueue("exo_revoke", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return revoke_wq ? 0 : -ENOMEM;
+}
+
+/**
  * exo_revoke_exit() - at unload, when no environment is left
  */
 void exo_revoke_exit(void)
 {
-	cancel_delayed_work_sync(&deadline_work);
+	destroy_workqueue(revoke_wq);
 }
