@@ -51,6 +51,22 @@ static struct exo_env_status status(void)
 	return st;
 }
 
+/*
+ * A large machine takes long to fill: all but half a GiB of it becomes huge pages that nobody uses. Linux
+ * gets these fast.
+ */
+static void ballast(bool on)
+{
+	uint64_t available, keep = 512UL << 20;
+	char text[24];
+
+	t_write_file("/proc/sys/vm/nr_hugepages", "0");
+	available = mem_available();
+	snprintf(text, sizeof(text), "%llu", on && available > keep + (64UL << 20) ?
+		 (unsigned long long)(available - keep) >> 21 : 0ULL);
+	t_write_file("/proc/sys/vm/nr_hugepages", text);
+}
+
 /* A third of the machine's memory in one environment, every frame bound and written. */
 static void setup(void)
 {
@@ -60,6 +76,7 @@ static void setup(void)
 	t_need_root();
 	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
 		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
+	ballast(true);
 	fd = t_open();
 	table = t_table(fd);
 	third = mem_available() / 3 / PAGE;
@@ -75,6 +92,7 @@ static void setup(void)
 static void give_pool_back(void)
 {
 	close(fd);
+	ballast(false);
 }
 
 /* Takes memory, chunk by chunk, until it is told to stop or is killed. */
