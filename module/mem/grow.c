@@ -3,7 +3,8 @@
  * How frames come into the pool: from an admin who makes it larger, or back from Linux, which
  * borrowed them.
  *
- * 2 MiB frames are compound pages. Blocks of 4 KiB frames are one run of 512 pages if the buddy
+ * 2 MiB frames are compound pages. If there is none, and the admin wants some, pages are moved out
+ * of the way until there is one. Blocks of 4 KiB frames are one run of 512 pages if the buddy
  * allocator has one, else single pages, in physical order. No page is movable.
  */
 #include <linux/mm.h>
@@ -14,6 +15,7 @@
 #include <linux/sort.h>
 
 #include "compat/gfp.h"
+#include "mem/fail.h"
 #include "mem/pool.h"
 
 /* One thread brings frames in at a time; no fault waits for it, and the shrinker doesn't. */
@@ -48,6 +50,11 @@ static void install_locked(struct exo_pool *pool, u32 nr, struct page *page, u8 
 	exo_pool_add(pool, nr, colour, nr && follows(nr - 1, page), precedes(page, nr + 1));
 }
 
+static struct page *get_run(int nid, gfp_t gfp)
+{
+	return exo_fail(EXO_FAIL_GROW) ? NULL : alloc_pages_node(nid, gfp, EXO_HUGE_ORDER);
+}
+
 static int by_pfn(const void *a, const void *b)
 {
 	unsigned long x = page_to_pfn(*(struct page **)a), y = page_to_pfn(*(struct page **)b);
@@ -62,7 +69,7 @@ static u32 get_small_pages(int nid, u32 n, gfp_t gfp)
 	u32 i, got = 0, more;
 
 	if (n == EXO_BLOCK_FRAMES) {
-		page = alloc_pages_node(nid, gfp | __GFP_NORETRY, EXO_HUGE_ORDER);
+		page = get_run(nid, gfp | __GFP_NORETRY);
 		if (page) {
 			split_page(page, EXO_HUGE_ORDER);
 			for (i = 0; i < n; i++)
@@ -73,6 +80,8 @@ static u32 get_small_pages(int nid, u32 n, gfp_t gfp)
 
 	memset(grow_pages, 0, sizeof(grow_pages));
 	do {
+		if (exo_fail(EXO_FAIL_GROW))
+			break;
 		more = alloc_pages_bulk_node(gfp | __GFP_NORETRY, nid, n, grow_pages);
 		swap(more, got);
 	} while (got > more && got < n && !fatal_signal_pending(current));
@@ -80,11 +89,82 @@ static u32 get_small_pages(int nid, u32 n, gfp_t gfp)
 	return got;
 }
 
-static u32 get_huge_page(int nid, gfp_t gfp)
+/* Could the 512 pages from here on be moved away? */
+static bool is_movable_run(int nid, unsigned long pfn)
 {
-	struct page *page = alloc_pages_node(nid, gfp | __GFP_COMP, EXO_HUGE_ORDER);
+	struct page *first = pfn_to_online_page(pfn);
+	struct page *last = pfn_to_online_page(pfn + EXO_BLOCK_FRAMES - 1);
+
+	/* Frames stay where they are: not in the zone of what can be moved. DMA is for others. */
+	return first && last && page_zone(first) == page_zone(last) && page_to_nid(first) == nid &&
+	       !is_zone_movable_page(first) && page_zonenum(first) >= ZONE_DMA32 &&
+	       !PageReserved(first);
+}
+
+/*
+ * Free 512 pages that alloc_contig_range() gave, each with a reference, as the one run that they
+ * are: the reverse of split_page(). Page by page they would get lost in the allocator's lists for
+ * each processor. False: somebody looks at one of them just now; they are freed all the same.
+ */
+static bool free_run(struct page *page)
+{
 	u32 i;
 
+	for (i = 1; i < EXO_BLOCK_FRAMES; i++)
+		if (!page_ref_freeze(page + i, 1))
+			break;
+	if (i == EXO_BLOCK_FRAMES) {
+		__free_pages(page, EXO_HUGE_ORDER);
+		return true;
+	}
+	while (--i)
+		page_ref_unfreeze(page + i, 1);
+	free_contig_range(page_to_pfn(page), EXO_BLOCK_FRAMES);
+	return false;
+}
+
+/*
+ * Free 512 pages of node @nid in a row, by moving what is there. alloc_contig_range() can't make a
+ * compound page on every kernel: they are freed again for who asks next, who is most likely us.
+ */
+static bool make_room(int nid, gfp_t gfp)
+{
+	static unsigned long at;	/* where to go on; under grow_lock */
+	unsigned long first = ALIGN(node_start_pfn(nid), EXO_BLOCK_FRAMES);
+	unsigned long end = ALIGN_DOWN(node_end_pfn(nid), EXO_BLOCK_FRAMES);
+	unsigned long pfn, left;
+	int ret;
+
+	lockdep_assert_held(&grow_lock);
+	if (exo_fail(EXO_FAIL_GROW))
+		return false;
+	for (left = first; left < end; left += EXO_BLOCK_FRAMES) {
+		if (fatal_signal_pending(current))
+			return false;
+		cond_resched();
+		pfn = at < first || at >= end ? first : at;
+		at = pfn + EXO_BLOCK_FRAMES;
+		if (!is_movable_run(nid, pfn))
+			continue;
+		ret = alloc_contig_range(pfn, at, ACR_FLAGS_NONE, gfp);
+		if (!ret && free_run(pfn_to_page(pfn)))
+			return true;
+		/* No place to move anything to. */
+		if (ret == -ENOMEM)
+			return false;
+	}
+	return false;
+}
+
+/* @hard: it is worth moving others' pages. */
+static u32 get_huge_page(int nid, gfp_t gfp, bool hard)
+{
+	struct page *page = get_run(nid, gfp | __GFP_COMP | (hard ? __GFP_RETRY_MAYFAIL :
+								    __GFP_NORETRY));
+	u32 i;
+
+	if (!page && hard && make_room(nid, GFP_KERNEL | __GFP_NOWARN))
+		page = get_run(nid, gfp | __GFP_COMP | __GFP_RETRY_MAYFAIL);
 	if (!page)
 		return 0;
 	for (i = 0; i < EXO_BLOCK_FRAMES; i++)
@@ -105,7 +185,7 @@ static int add_block(u32 at)
 		return 0;
 	frames = kvcalloc(EXO_BLOCK_FRAMES, sizeof(*frames), GFP_KERNEL);
 	block = kzalloc(sizeof(*block), GFP_KERNEL);
-	if (!frames || !block)
+	if (!frames || !block || exo_fail(EXO_FAIL_GROW))
 		goto err_free;
 	block->entry = exo_table_add_block(at);
 	if (!block->entry)
@@ -182,7 +262,7 @@ static int grow_block(int nid, u8 order, u32 limit, bool raise)
 		return ret;
 
 	if (order)
-		n = get_huge_page(nid, gfp | (raise ? __GFP_RETRY_MAYFAIL : __GFP_NORETRY));
+		n = get_huge_page(nid, gfp, raise);
 	else
 		n = get_small_pages(nid, limit, gfp);
 	if (!n)

@@ -13,6 +13,7 @@
 #include <linux/workqueue.h>
 
 #include "dev.h"
+#include "mem/fail.h"
 #include "mem/pool.h"
 #include "trace.h"
 
@@ -30,7 +31,7 @@ static DECLARE_DELAYED_WORK(quarantine_work, quarantine_look);
 /* Does anything but the pool hold the frame? */
 static bool is_pinned(const struct exo_frame *frame)
 {
-	return page_count(compound_head(frame->page)) > 1;
+	return page_count(compound_head(frame->page)) > 1 || exo_fail(EXO_FAIL_PIN);
 }
 
 /* May a TLB still have it? Its owner is locked, or it has none. */

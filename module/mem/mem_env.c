@@ -9,6 +9,7 @@
 #include <linux/workqueue.h>
 
 #include "dev.h"
+#include "mem/fail.h"
 #include "mem/pool.h"
 
 LIST_HEAD(exo_mem_envs);
@@ -341,6 +342,7 @@ int exo_frames_init(void)
 	if (ret)
 		goto err_pool;
 	exo_share_init();
+	exo_fail_init();
 	return 0;
 
 err_pool:
@@ -359,6 +361,7 @@ err_wq:
  */
 void exo_frames_exit(void)
 {
+	exo_fail_exit();
 	exo_shrink_exit();
 	exo_revoke_exit();
 	exo_leave_exit();

@@ -16,6 +16,7 @@
 
 #include "core/quota.h"
 #include "dev.h"
+#include "mem/fail.h"
 #include "mem/graft.h"
 #include "mem/pool.h"
 #include "trace.h"
@@ -446,7 +447,7 @@ static void deadline_reached(struct work_struct *work)
 	atomic_t *takers = &mem->env->user->takers;
 	u64 again = 0, deadline_ns;
 
-	if (atomic_inc_return(takers) <= TAKERS_MAX)
+	if (atomic_inc_return(takers) <= TAKERS_MAX && !exo_fail(EXO_FAIL_TAKER))
 		take_due(mem);
 	else
 		again = ktime_get_ns() + TAKERS_WAIT_MS * NSEC_PER_MSEC;
