@@ -288,8 +288,11 @@ TEST(minimum__stays)
 		ASSERT_EQ(t_revoke(admin, st.out_env, 10000, 20, &asked), 0);
 		/* Each bears its part of the minimum: what is left over is asked in the next rounds. */
 		for (round = 0; round < 50 && asked; round++) {
-			test_sleep_ms(60);
-			t_status(second, &st);
+			/* Nothing is under way, on a busy machine either. */
+			do {
+				test_sleep_ms(60);
+				t_status(second, &st);
+			} while (st.out_wanted || status().out_wanted);
 			ASSERT_GE(st.out_frames + status().out_frames, 100);
 			ASSERT_EQ(t_revoke(admin, 0, 10000, 20, &asked), 0);
 		}
@@ -300,6 +303,195 @@ TEST(minimum__stays)
 		ASSERT_LE(st.out_frames + status().out_frames, 101);
 		ASSERT_EQ(st.out_wanted + status().out_wanted, 0);
 	}
+	restore_min();
+}
+
+static void set_min_of(uint32_t uid, uint32_t min)
+{
+	struct exo_quota quota = { .flags = EXO_QUOTA_MIN, .uid = uid, .min = min };
+
+	t_quota_set(admin, &quota);
+}
+
+static uint32_t small_free(const struct exo_table *table)
+{
+	return (uint32_t)(table->free - table->free_huge * 512);
+}
+
+/* Everything that is left, 2 MiB frames, too. Returns how many of 4 KiB. */
+static uint32_t take_all(int of_fd)
+{
+	static uint32_t some[1024];
+	uint32_t done, total = 0;
+	int ret;
+
+	while (!t_alloc(of_fd, EXO_ALLOC_HUGE, some, 1, NULL))
+		;
+
+	do {
+		ret = t_alloc(of_fd, EXO_ALLOC_ANY, some, 1024, &done);
+		total += done;
+	} while (!ret);
+	ASSERT_EQ(ret, -ENOSPC);
+	return total;
+}
+
+/* alice, in an environment of her own, which has reserved her minimum before start says so. */
+static pid_t start_alice(volatile uint32_t *step, uint32_t mine, bool at_once)
+{
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		uint32_t *some = calloc(mine, sizeof(*some)), done, one;
+		uint64_t until;
+		int own, ret;
+
+		t_become(ALICE);
+		own = t_open();
+		*step = 1;
+		while (*step < 2)
+			test_sleep_ms(1);
+		ret = t_alloc(own, EXO_ALLOC_ANY, some, mine, &done);
+		if (at_once) {
+			ASSERT_EQ(ret, 0);
+		} else {
+			ASSERT_EQ(ret, -ENOSPC);
+			*step = 3;
+			until = test_now_ns() + 5000000000ULL * test_slow();
+			while (done < mine && test_now_ns() < until) {
+				t_alloc(own, EXO_ALLOC_ANY, some + done, mine - done, &one);
+				done += one;
+				test_sleep_ms(10);
+			}
+			ASSERT_EQ(done, mine);
+		}
+		ASSERT_EQ(t_alloc(own, EXO_ALLOC_ANY, &one, 1, NULL), -ENOSPC);
+		/* Given back it is still hers. */
+		ASSERT_EQ(t_free(own, some, mine, NULL), 0);
+		*step = 4;
+		while (*step < 5)
+			test_sleep_ms(1);
+		ASSERT_EQ(t_alloc(own, EXO_ALLOC_THESE, some, mine, NULL), 0);
+		_exit(0);
+	}
+	while (*step < 1)
+		test_sleep_ms(1);
+	return pid;
+}
+
+static void go_to(volatile uint32_t *step, uint32_t n)
+{
+	*step = n;
+	while (*step == n)
+		test_sleep_ms(1);
+}
+
+/* Catches: a minimum that keeps what one has, and gives nothing to who has nothing (INV-ENV-6). */
+TEST(minimum__is_kept_free)
+{
+	volatile uint32_t *step = test_shared(PAGE);
+	const struct exo_table *table;
+	uint32_t nr, done;
+	pid_t alice;
+
+	setup();
+	table = t_table(fd);
+	nr = table->free < 700 ? 100 : 200;
+	set_min_of(ALICE, nr);
+	alice = start_alice(step, nr, true);
+	take_all(fd);
+	ASSERT_EQ(small_free(table), nr);
+	/* Not one by one either, nor in a run, nor by their names. */
+	{
+		uint32_t i, one;
+
+		ASSERT_EQ(t_alloc(fd, EXO_ALLOC_CONTIG, &one, 1, NULL), -ENOSPC);
+		for (i = 0; table->frame[i].state != EXO_FRAME_FREE || table->frame[i].order; i++)
+			;
+		ASSERT_EQ(t_alloc(fd, EXO_ALLOC_THESE, &i, 1, NULL), -ENOSPC);
+	}
+	/* Nor does the pool get smaller by them. */
+	ASSERT_EQ(t_pool(admin, EXO_POOL_SHRINK | EXO_POOL_NODE, 512, &done), -ENOSPC);
+	ASSERT_EQ(small_free(table), nr);
+	ASSERT_EQ(done, 0);
+	go_to(step, 2);
+	ASSERT_EQ(*step, 4);
+	ASSERT_EQ(take_all(fd), 0);
+	*step = 5;
+	test_join(alice);
+	/* With her last environment goes what was kept for her. */
+	ASSERT_EQ(take_all(fd), nr);
+	set_min_of(ALICE, old_min);
+	restore_min();
+}
+
+/* Catches: a minimum that nobody is asked for when all is taken (INV-ENV-6). */
+TEST(minimum__others_make_room)
+{
+	struct exo_quota quota = { .flags = EXO_QUOTA_DEADLINE, .uid = getuid(), .deadline_ms = 300 };
+	volatile uint32_t *step = test_shared(PAGE);
+	struct exo_event ev;
+	uint32_t old;
+	pid_t alice;
+
+	setup();
+	old = t_quota(admin, getuid()).deadline_ms;
+	t_quota_set(admin, &quota);
+	take_all(fd);
+	set_min_of(ALICE, 100);
+	alice = start_alice(step, 100, false);
+	*step = 2;
+	ASSERT_TRUE(event(EXO_EVENT_REVOKE, 5000 * test_slow(), &ev));
+	/* As much as one step of her allocation was short of. */
+	ASSERT_GT(ev.arg[0], 0);
+	ASSERT_LE(ev.arg[0], 100);
+	ASSERT_EQ(ev.arg[2], EXO_WHY_MIN);
+	while (*step < 4) {
+		/* What comes is not for the one who is quickest. */
+		ASSERT_EQ(take_all(fd), 0);
+		test_sleep_ms(1);
+	}
+	ASSERT_EQ(status().out_taken + status().out_given, 100);
+	*step = 5;
+	test_join(alice);
+	quota.deadline_ms = old;
+	t_quota_set(admin, &quota);
+	set_min_of(ALICE, old_min);
+	restore_min();
+}
+
+/* Catches: a shrink that takes frames of another node, or asks owners for some. */
+TEST(shrink__on_a_node)
+{
+	struct exo_mem_pool arg = { .size = sizeof(arg), .frames = 1024 };
+	const struct exo_table *table;
+	struct exo_info info;
+	uint32_t i, before[64] = { 0 }, after[64] = { 0 };
+
+	setup();
+	table = t_table(fd);
+	t_info(fd, &info);
+	arg.node = info.out_nodes - 1;
+	arg.flags = EXO_POOL_GROW | EXO_POOL_NODE;
+	ASSERT_EQ(t_ioctl(admin, EXO_MEM_POOL, &arg), 0);
+	for (i = 0; i < table->frames; i++)
+		if (table->frame[i].state != EXO_FRAME_ABSENT)
+			before[table->frame[i].node % 64]++;
+	arg.flags = EXO_POOL_SHRINK | EXO_POOL_NODE;
+	ASSERT_EQ(t_ioctl(admin, EXO_MEM_POOL, &arg), 0);
+	ASSERT_EQ(arg.out_done, 1024);
+	for (i = 0; i < table->frames; i++)
+		if (table->frame[i].state != EXO_FRAME_ABSENT)
+			after[table->frame[i].node % 64]++;
+	for (i = 0; i < 64; i++)
+		ASSERT_EQ_FOR(after[i], before[i] - (i == arg.node ? 1024 : 0), "node %u", i);
+	/* All that is idle there, and no more. */
+	take_all(fd);
+	ASSERT_EQ(t_ioctl(admin, EXO_MEM_POOL, &arg), -ENOSPC);
+	ASSERT_EQ(arg.out_done, 0);
+	ASSERT_EQ(status().out_wanted, 0);
+	arg.node = 1000;
+	ASSERT_EQ(t_ioctl(admin, EXO_MEM_POOL, &arg), -EINVAL);
 	restore_min();
 }
 
@@ -384,9 +576,26 @@ static void pin_to(int cpu)
 }
 
 #define STUCK 1024	/* frames of the owner that gets stuck */
+#define MANY 300	/* environments that share a frame each with it: more than a workqueue has workers */
 
-/* An owner that is nearly always inside a batch, with its view locked. It says who it is. */
-static pid_t start_batches(volatile uint64_t *who)
+/* An environment with a frame, which the view shows at a page. */
+static uint64_t share_one(const struct view *v, int to, uint32_t page)
+{
+	struct exo_env_status st;
+	struct exo_cap cap;
+	uint32_t frame;
+	int one = t_open();
+
+	t_alloc_any(one, &frame, 1);
+	ASSERT_EQ(t_cap(one, frame, RW, &cap), 0);
+	ASSERT_EQ(t_import(to, &cap, NULL, NULL), 0);
+	ASSERT_EQ(t_bind(v, page, 1, frame, RW), 0);
+	t_status(one, &st);
+	return st.out_env;
+}
+
+/* An owner that is nearly always inside a batch, with its view locked. It says who it is, and who shares. */
+static pid_t start_batches(volatile uint64_t *who, uint32_t nr_shared)
 {
 	pid_t pid = test_fork();
 
@@ -401,9 +610,11 @@ static pid_t start_batches(volatile uint64_t *who)
 		pin_to(1);
 		own = t_open();
 		t_alloc_any(own, mine, STUCK);
-		t_view(own, STUCK, 0, 0, &v);
+		t_view(own, STUCK + MANY, 0, 0, &v);
 		for (i = 0; i < STUCK; i++)
 			ASSERT_EQ(t_bind(&v, i, 1, mine[i], RW), 0);
+		for (i = 0; i < nr_shared; i++)
+			who[1 + i] = share_one(&v, own, STUCK + i);
 		t_status(own, &st);
 		*who = st.out_env;
 		for (i = 0; ; i++) {
@@ -442,15 +653,51 @@ static void end(pid_t pid)
 
 static uint64_t taken_of(int of_fd, uint64_t who)
 {
-	static struct exo_env_status rows[64];
-	struct exo_env_list arg = { .size = sizeof(arg), .count = 64, .envs = (uintptr_t)rows };
-	uint32_t i;
+	struct exo_env_status row = { 0 };
+	struct exo_env_list arg = { .size = sizeof(arg), .count = 1, .envs = (uintptr_t)&row,
+				    .start = who - 1 };
 
 	ASSERT_EQ(t_ioctl(of_fd, EXO_ENV_LIST, &arg), 0);
-	for (i = 0; i < arg.out_done; i++)
-		if (rows[i].out_env == who)
-			return rows[i].out_taken;
-	FAIL("environment %llu is gone", (unsigned long long)who);
+	ASSERT_EQ(row.out_env, who);
+	return row.out_taken;
+}
+
+static bool wait_taken_of(uint64_t who, uint64_t n, unsigned int ms)
+{
+	unsigned int i;
+
+	for (i = 0; i < ms && taken_of(admin, who) < n; i++)
+		test_sleep_ms(1);
+	return taken_of(admin, who) >= n;
+}
+
+/*
+ * Stop the owner, with its view locked, and have a worker wait for that: it is in the middle of a batch in
+ * most cases, so try again. Who does not run any more goes on when the spinner ends.
+ */
+static pid_t get_stuck(uint64_t who)
+{
+	unsigned int round;
+	uint32_t asked;
+	pid_t spinner;
+
+	for (round = 0; round < 20; round++) {
+		uint64_t before = taken_of(admin, who);
+
+		spinner = start_spinner();
+		test_sleep_ms(30);
+		ASSERT_EQ(t_revoke(admin, who, 1, 10, &asked), 0);
+		ASSERT_EQ(asked, 1);
+		if (!wait_taken_of(who, before + 1, 200 * test_slow()))
+			return spinner;
+		end(spinner);
+	}
+	FAIL("never stuck");
+}
+
+static void rt_limit(const char *us)
+{
+	t_write_file("/proc/sys/kernel/sched_rt_runtime_us", us);
 }
 
 /*
@@ -460,43 +707,80 @@ static uint64_t taken_of(int of_fd, uint64_t who)
 TEST(deadline__of_one_who_is_stuck)
 {
 	volatile uint64_t *who = test_shared(PAGE);
-	unsigned int round, ms = 1000 * test_slow();
-	uint64_t want = 0;
-	bool stuck = false;
-	uint32_t asked, i;
-	pid_t owner;
+	pid_t owner, spinner;
 
 	setup();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP("needs two processors");
-	t_write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+	rt_limit("-1");
 	pin_to(0);
-	owner = start_batches(who);
+	owner = start_batches(who, 0);
 	while (!*who)
 		test_sleep_ms(1);
-	for (round = 0; round < 20 && !stuck; round++) {
-		uint64_t before = taken_of(admin, *who);
-		pid_t spinner = start_spinner();
-
-		test_sleep_ms(30);
-		ASSERT_EQ(t_revoke(admin, *who, 1, 10, &asked), 0);
-		ASSERT_EQ(asked, 1);
-		test_sleep_ms(30);
-		ASSERT_EQ(ask(4, 10), 4);
-		want += 4;
-		for (i = 0; i < ms && status().out_taken < want; i++)
-			test_sleep_ms(1);
-		stuck = taken_of(admin, *who) == before;
-		if (stuck)
-			ASSERT_EQ(status().out_taken, want);
-		end(spinner);
-		for (i = 0; i < ms && taken_of(admin, *who) == before; i++)
-			test_sleep_ms(1);
-	}
-	test_note("stuck in round %u", round);
+	spinner = get_stuck(*who);
+	ASSERT_EQ(ask(4, 10), 4);
+	wait_taken(4);
+	ASSERT_EQ(taken_of(admin, *who), 0);
+	end(spinner);
+	ASSERT_TRUE(wait_taken_of(*who, 1, 3000 * test_slow()));
 	end(owner);
-	t_write_file("/proc/sys/kernel/sched_rt_runtime_us", "950000");
-	ASSERT_TRUE(stuck);
+	rt_limit("950000");
+	restore_min();
+}
+
+/* Somebody else, who has frames, and gives none. */
+static pid_t start_deaf(volatile uint64_t *who)
+{
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		uint32_t some[N];
+		struct exo_env_status st;
+		int own;
+
+		t_become(ALICE);
+		own = t_open();
+		t_alloc_any(own, some, N);
+		t_status(own, &st);
+		*who = st.out_env;
+		for (;;)
+			pause();
+	}
+	while (!*who)
+		test_sleep_ms(1);
+	return pid;
+}
+
+/* Catches: a uid that occupies all workers there can be. */
+TEST(deadline__of_many_who_are_stuck)
+{
+	volatile uint64_t *who = test_shared(PAGE), *alice = who + MANY + 1;
+	pid_t owner, spinner, deaf;
+	uint32_t asked, i;
+
+	setup();
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP("needs two processors");
+	rt_limit("-1");
+	pin_to(0);
+	deaf = start_deaf(alice);
+	owner = start_batches(who, MANY);
+	while (!*who)
+		test_sleep_ms(1);
+	spinner = get_stuck(*who);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(t_revoke(admin, who[1 + i], 1, 10, &asked), 0);
+	test_sleep_ms(500);
+	ASSERT_EQ(t_revoke(admin, *alice, 4, 10, &asked), 0);
+	ASSERT_EQ(asked, 4);
+	ASSERT_TRUE(wait_taken_of(*alice, 4, 2000 * test_slow()));
+	end(spinner);
+	/* And then everybody. */
+	for (i = 0; i < MANY; i++)
+		ASSERT_TRUE(wait_taken_of(who[1 + i], 1, 10000 * test_slow()));
+	end(owner);
+	end(deaf);
+	rt_limit("950000");
 	restore_min();
 }
 

@@ -425,18 +425,21 @@ u32 exo_pool_take_huge(struct exo_pool *pool, u32 node, u32 n, u32 *out)
 	return done;
 }
 
-/* Last block below @end of this kind with something free, or nr_blocks. */
-static u32 block_last(const struct exo_pool *pool, unsigned int kind, u32 end)
+/* Last block below @end of this kind and node with something free, or nr_blocks. */
+static u32 block_last(const struct exo_pool *pool, unsigned int kind, u32 node, u32 end)
 {
-	u32 word = (end + 63) / 64;
+	u32 at, word = (end + 63) / 64;
 	u64 bits;
 
 	while (word--) {
 		bits = pool->some[kind][word];
 		if (word == end / 64)
 			bits &= (1ULL << (end % 64)) - 1;
-		if (bits)
-			return word * 64 + 63 - __builtin_clzll(bits);
+		for (; bits; bits &= ~(1ULL << (at % 64))) {
+			at = word * 64 + 63 - __builtin_clzll(bits);
+			if (node == EXO_POOL_NODE_ANY || pool->block[at]->node == node)
+				return at;
+		}
 	}
 	return pool->nr_blocks;
 }
@@ -445,17 +448,18 @@ static u32 block_last(const struct exo_pool *pool, unsigned int kind, u32 end)
  * exo_pool_take_idle() - take free frames that are to leave the pool, highest blocks first
  * @pool: pool
  * @kind: EXO_POOL_SMALL: @n frames; EXO_POOL_HUGE_KIND: @n 2 MiB frames
+ * @node: only on this node, or EXO_POOL_NODE_ANY
  * @n: how many
  * @out: their numbers
  *
  * Return: how many there were.
  */
-u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 n, u32 *out)
+u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 node, u32 n, u32 *out)
 {
-	u32 at = block_last(pool, kind, pool->nr_blocks);
+	u32 at = block_last(pool, kind, node, pool->nr_blocks);
 	u32 i, done = 0;
 
-	for (; done < n && at < pool->nr_blocks; at = block_last(pool, kind, at)) {
+	for (; done < n && at < pool->nr_blocks; at = block_last(pool, kind, node, at)) {
 		struct exo_block *block = pool->block[at];
 
 		for (i = 0; done < n && block->nr_free; i++) {
@@ -466,6 +470,68 @@ u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 n, u32 *out
 		}
 	}
 	return done;
+}
+
+/*
+ * Which frames back the guaranteed minima that nobody has allocated: those of 4 KiB, and only what
+ * is more than there are of them, the 2 MiB ones.
+ */
+static u32 kept_of(const struct exo_pool *pool, unsigned int kind, u32 kept)
+{
+	u32 small = pool->present[EXO_POOL_SMALL];
+
+	if (kind == EXO_POOL_SMALL)
+		return kept < small ? kept : small;
+	return kept < small ? 0 : kept - small;
+}
+
+/**
+ * exo_pool_spare() - free frames that are not kept back for guaranteed minima
+ * @pool: pool
+ * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
+ * @kept: what all users together are guaranteed and don't have
+ *
+ * Return: frames, in 4 KiB.
+ */
+u32 exo_pool_spare(const struct exo_pool *pool, unsigned int kind, u32 kept)
+{
+	kept = kept_of(pool, kind, kept);
+	return pool->free[kind] > kept ? pool->free[kind] - kept : 0;
+}
+
+/**
+ * exo_pool_allow() - how many frames may somebody take?
+ * @pool: pool
+ * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
+ * @kept: what all users together are guaranteed and don't have, these frames not counted
+ * @n: how many it wants, in 4 KiB
+ * @own: of these, how many it is guaranteed
+ *
+ * Free is then still what the others are guaranteed (INV-ENV-6). Its own part one may have even if
+ * that is not so, because a minimum was reserved when everything was taken.
+ *
+ * Return: frames, in 4 KiB; so many need not be free.
+ */
+u32 exo_pool_allow(const struct exo_pool *pool, unsigned int kind, u32 kept, u32 n, u32 own)
+{
+	u32 spare = exo_pool_spare(pool, kind, kept);
+
+	if (spare < own)
+		spare = own;
+	return n < spare ? n : spare;
+}
+
+/**
+ * exo_pool_is_short() - are fewer frames free than what is kept back?
+ * @pool: pool
+ * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
+ * @kept: what all users together are guaranteed and don't have
+ *
+ * Return: true: a frame that becomes free is for them.
+ */
+bool exo_pool_is_short(const struct exo_pool *pool, unsigned int kind, u32 kept)
+{
+	return pool->free[kind] < kept_of(pool, kind, kept);
 }
 
 /**

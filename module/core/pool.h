@@ -97,13 +97,16 @@ int exo_pool_take_this(struct exo_pool *pool, u32 nr);
 u32 exo_pool_take_colour(struct exo_pool *pool, u16 colour, u32 node, u32 n, u32 *out);
 int exo_pool_take_contig(struct exo_pool *pool, u32 node, u32 n, u32 *first);
 u32 exo_pool_take_huge(struct exo_pool *pool, u32 node, u32 n, u32 *out);
-u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 n, u32 *out);
+u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 node, u32 n, u32 *out);
 
 u32 exo_lend_refill(const struct exo_lend *lend, u32 target, u32 present, u64 now_ns);
 void exo_lend_out(struct exo_lend *lend, u32 n, u64 now_ns);
 void exo_lend_back(struct exo_lend *lend, u32 n);
 u32 exo_lend_tell(struct exo_lend *lend, u64 now_ns);
 
+u32 exo_pool_spare(const struct exo_pool *pool, unsigned int kind, u32 kept);
+u32 exo_pool_allow(const struct exo_pool *pool, unsigned int kind, u32 kept, u32 n, u32 own);
+bool exo_pool_is_short(const struct exo_pool *pool, unsigned int kind, u32 kept);
 int exo_pool_hole(struct exo_pool *pool, u32 node, u32 *nr);
 int exo_pool_empty_block(struct exo_pool *pool, u32 *block);
 

@@ -32,6 +32,21 @@ bool exo_quota_reservable(u64 total, u64 old, u64 new, u64 present)
 }
 
 /**
+ * exo_quota_own() - how much of a charge is guaranteed
+ * @used: charged before
+ * @n: charged now
+ * @min: guaranteed minimum
+ *
+ * Return: at most @n.
+ */
+u32 exo_quota_own(u32 used, u32 n, u32 min)
+{
+	u32 left = used < min ? min - used : 0;
+
+	return n < left ? n : left;
+}
+
+/**
  * exo_quota_check() - is this a valid EXO_QUOTA_SET?
  * @quota: as it came from user space
  *

@@ -38,6 +38,7 @@ struct exo_limits {
 
 bool exo_quota_fits(u32 used, u32 n, u32 max);
 bool exo_quota_reservable(u64 total, u64 old, u64 new, u64 present);
+u32 exo_quota_own(u32 used, u32 n, u32 min);
 int exo_quota_check(const struct exo_quota *quota);
 void exo_quota_apply(struct exo_limits *limits, const struct exo_quota *quota, u32 which);
 

@@ -98,7 +98,7 @@ u32 exo_asks_due(const struct exo_asks *asks, u64 now_ns, u32 *why)
  * exo_asks_cut() - cut every deadline short
  * @asks: the environment's
  * @now_ns: the new deadline of those that end later
- * @why: and their reason
+ * @why: and their reason, if Linux asked
  *
  * Return: was there any?
  */
@@ -110,7 +110,9 @@ bool exo_asks_cut(struct exo_asks *asks, u64 now_ns, u32 why)
 	for (i = 0; i < asks->nr; i++)
 		if (asks->ask[i].deadline_ns > now_ns) {
 			asks->ask[i].deadline_ns = now_ns;
-			asks->ask[i].why = why;
+			/* What becomes of frames that somebody else asked for stays as it was. */
+			if (exo_why_is_linux(asks->ask[i].why))
+				asks->ask[i].why = why;
 			any = true;
 		}
 	return any;

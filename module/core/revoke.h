@@ -37,6 +37,12 @@ struct exo_asks {
 	struct exo_ask ask[EXO_ASKS_MAX];
 };
 
+/* Is it Linux that wants the frames, to keep them? */
+static inline bool exo_why_is_linux(u32 why)
+{
+	return why == EXO_WHY_PRESSURE || why == EXO_WHY_OOM;
+}
+
 void exo_asks_add(struct exo_asks *asks, u32 frames, u64 deadline_ns, u32 why);
 u32 exo_asks_give(struct exo_asks *asks, u32 frames);
 u64 exo_asks_deadline(const struct exo_asks *asks);

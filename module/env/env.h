@@ -54,9 +54,10 @@ struct exo_mem_env;
  *	together; READ_ONCE(). 0 without an environment, and if it didn't fit and CAP_SYS_ADMIN opened
  *	all the same
  * @own_limits: EXO_QUOTA_* of the limits that are not the defaults
- * @lock: guards the two below
+ * @lock: guards @unused and the failures; a leaf
  * @held, @wanted: mem's: frames of living environments, and how many of these are asked back
  * @takers: mem's: workers that take frames from its environments now
+ * @unused: what of @reserved is not charged to @frames
  * @failures: of capability checks, decaying; slows guessing down
  * @failure_jiffies: when the last was
  *
@@ -87,6 +88,7 @@ struct exo_user {
 	u32 reserved;
 	u32 own_limits;
 	spinlock_t lock;
+	u32 unused;
 	u32 failures;
 	unsigned long failure_jiffies;
 };
@@ -169,7 +171,8 @@ void exo_user_hold(struct exo_user *user);
 void exo_user_put(struct exo_user *user);
 int exo_user_charge_env(struct exo_user *user);
 void exo_user_uncharge_env(struct exo_user *user);
-int exo_user_charge_frames(struct exo_user *user, u32 n);	/* 0 or -EDQUOT; any context */
+int exo_user_charge_frames(struct exo_user *user, u32 n, u32 *own);	/* 0 or -EDQUOT */
+void exo_user_took_own(u32 n);
 void exo_user_uncharge_frames(struct exo_user *user, u32 n);
 int exo_user_charge_view(struct exo_user *user);
 void exo_user_uncharge_view(struct exo_user *user);
@@ -178,6 +181,8 @@ void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 j
 /* Sum of the guaranteed minima that are reserved now. */
 u32 exo_user_reserved_total(void);
 u32 exo_user_default_min(void);
+/* Of these, what their users have not allocated. */
+u32 exo_user_unused_total(void);
 int exo_quota_get_op(struct exo_env *env, void *arg);
 int exo_quota_set_op(struct exo_env *env, void *arg);
 int exo_users_init(void);

@@ -33,13 +33,45 @@ struct request {
 	u32 span;
 };
 
-/* How many of @n could be taken; *@err says why not all. */
-static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, u32 *frames,
-		       int *err)
+/*
+ * How many of @n more one may take, in 4 KiB: the last ones are kept for those who are guaranteed
+ * some. @mine: so many the caller is guaranteed of what it wanted; @got: so many it has.
+ */
+static u32 allow_locked(const struct exo_pool *pool, unsigned int kind, u32 n, u32 mine, u32 got)
 {
+	u32 kept = exo_user_unused_total();
+
+	return exo_pool_allow(pool, kind, kept - min(kept, mine), n, mine - min(mine, got));
+}
+
+static int take_this_locked(struct exo_pool *pool, u32 nr, u32 span, u32 mine)
+{
+	unsigned int kind = exo_pool_kind(exo_frame(nr)->order);
+	bool allowed = allow_locked(pool, kind, span, mine, 0) == span;
+	int ret;
+
+	/* Since it was charged, the block may have come back as another kind. */
+	if (exo_frame_span(exo_frame(nr)) != span)
+		return -EAGAIN;
+	ret = exo_pool_take_this(pool, nr);
+	if (!ret && !allowed) {
+		exo_pool_put(pool, nr);
+		ret = -ENOSPC;
+	}
+	return ret;
+}
+
+/* How many of @n more could be taken; *@err says why not all. @mine, @got: see above. */
+static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, u32 mine, u32 got,
+		       u32 *frames, int *err)
+{
+	unsigned int kind = req->how == EXO_ALLOC_HUGE ? EXO_POOL_HUGE_KIND : EXO_POOL_SMALL;
+	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
 	u32 i;
 
 	*err = -ENOSPC;
+	if (req->how != EXO_ALLOC_THESE)
+		n = allow_locked(pool, kind, n << order, mine, got << order) >> order;
 	switch (req->how) {
 	case EXO_ALLOC_ANY:
 		return exo_pool_take_any(pool, req->node, n, frames);
@@ -50,11 +82,7 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 	default:
 		/* EXO_ALLOC_THESE; frames[] has been read from the caller. */
 		for (i = 0; i < n; i++) {
-			/* Since it was charged, the block may have come back as another kind. */
-			*err = -EAGAIN;
-			if (exo_frame_span(exo_frame(frames[i])) != req->span)
-				break;
-			*err = exo_pool_take_this(pool, frames[i]);
+			*err = take_this_locked(pool, frames[i], req->span, mine);
 			if (*err)
 				break;
 		}
@@ -62,19 +90,21 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 	}
 }
 
-static u32 take(const struct request *req, u32 n, u32 *frames, int *err)
+static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *err)
 {
 	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
 	u32 got;
 
-	got = take_locked(exo_pool_begin(), req, n, frames, err);
+	got = take_locked(exo_pool_begin(), req, n, mine, 0, frames, err);
 	exo_pool_end();
 	if (got == n || req->how == EXO_ALLOC_THESE)
 		return got;
 
 	exo_pool_refill(req->node, order, (n - got) << order);
-	got += take_locked(exo_pool_begin(), req, n - got, frames + got, err);
+	got += take_locked(exo_pool_begin(), req, n - got, mine, got, frames + got, err);
 	exo_pool_end();
+	if (mine > got << order)
+		exo_revoke_for_min(mine - (got << order));
 	return got;
 }
 
@@ -199,11 +229,14 @@ static bool tell_caps(const struct request *req, u32 at, const u32 *frames, u32 
 	return true;
 }
 
-/* Charge @span frames of each of @n, or of as many as the quota lets. Returns how many. */
-static u32 charge(struct exo_mem_env *mem, u32 n, u32 span)
+/*
+ * Charge @span frames of each of @n, or of as many as the quota lets. Returns how many; *@mine
+ * 4 KiB of them are guaranteed.
+ */
+static u32 charge(struct exo_mem_env *mem, u32 n, u32 span, u32 *mine)
 {
 	for (; n; n /= 2)
-		if (!exo_user_charge_frames(mem->env->user, n * span))
+		if (!exo_user_charge_frames(mem->env->user, n * span, mine))
 			break;
 	return n;
 }
@@ -223,23 +256,25 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 	/* Each that is read was written. */
 	u64 generations[EXO_FRAME_BATCH] __attribute__((__uninitialized__));
 	struct exo_mem_env *mem = req->mem;
-	u32 got, charged;
+	u32 got, charged, mine;
 	int ret;
 
-	charged = charge(mem, n, span);
+	charged = charge(mem, n, span, &mine);
 	if (!charged)
 		return -EDQUOT;
 	ret = exo_spares_add(mem, charged * span);
 	if (ret) {
 		exo_user_uncharge_frames(mem->env->user, charged * span);
+		exo_user_took_own(mine);
 		return ret;
 	}
 
-	got = take(req, charged, frames, &ret);
+	got = take(req, charged, mine, frames, &ret);
 	if (got == charged)
 		ret = 0;
 	else
 		uncharge(mem, (charged - got) * span);
+	exo_user_took_own(mine);
 	if (!got)
 		return ret;
 	own(mem, frames, got, generations);
@@ -299,18 +334,26 @@ static int alloc_some(const struct request *req, u32 count, u32 *done)
 	return 0;
 }
 
-static int take_run(const struct request *req, u32 count, u32 *first)
+static int take_run_once(const struct request *req, u32 count, u32 mine, u32 *first)
+{
+	struct exo_pool *pool = exo_pool_begin();
+	int ret = -ENOSPC;
+
+	if (allow_locked(pool, EXO_POOL_SMALL, count, mine, 0) == count)
+		ret = exo_pool_take_contig(pool, req->node, count, first);
+	exo_pool_end();
+	return ret;
+}
+
+static int take_run(const struct request *req, u32 count, u32 mine, u32 *first)
 {
 	int ret;
 
-	ret = exo_pool_take_contig(exo_pool_begin(), req->node, count, first);
-	exo_pool_end();
+	ret = take_run_once(req, count, mine, first);
 	if (!ret)
 		return 0;
 	exo_pool_refill(req->node, 0, count);
-	ret = exo_pool_take_contig(exo_pool_begin(), req->node, count, first);
-	exo_pool_end();
-	return ret;
+	return take_run_once(req, count, mine, first);
 }
 
 /* One run, all or nothing. */
@@ -319,14 +362,14 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 	u64 generations[EXO_FRAME_BATCH];
 	struct exo_mem_env *mem = req->mem;
 	u32 frames[EXO_FRAME_BATCH];
-	u32 first, at, i, n, told;
+	u32 first, at, i, n, told, mine;
 	bool fault = false;
 	int ret;
 
-	ret = exo_user_charge_frames(mem->env->user, count);
+	ret = exo_user_charge_frames(mem->env->user, count, &mine);
 	if (ret)
 		return ret;
-	ret = take_run(req, count, &first);
+	ret = take_run(req, count, mine, &first);
 	if (ret)
 		goto err_uncharge;
 	/* After the run: how many there are bounds the room that is set aside. */
@@ -342,6 +385,7 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 		fault |= !tell_frames(req, at, frames, n) ||
 			 !tell_caps(req, at, frames, n, generations);
 	}
+	exo_user_took_own(mine);
 	if (!fault) {
 		*done = count;
 		return 0;
@@ -362,6 +406,7 @@ err_put:
 	}
 err_uncharge:
 	exo_user_uncharge_frames(mem->env->user, count);
+	exo_user_took_own(mine);
 	return ret;
 }
 
@@ -393,9 +438,10 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
  *
  * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
  * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if
- * not so many are free; for EXO_ALLOC_THESE -ENOENT if a frame is absent, -EBUSY if it is taken;
- * -EINTR. out_done frames are the environment's in any case, and the caller was told of them and
- * has their capabilities (INV-CAP-6).
+ * not so many are free, or what is free is kept for others' guaranteed minima (if the caller's own
+ * can't be had, others have been asked for it); for EXO_ALLOC_THESE -ENOENT if a frame is absent,
+ * -EBUSY if it is taken; -EINTR. out_done frames are the environment's in any case, and the caller
+ * was told of them and has their capabilities (INV-CAP-6).
  */
 int exo_mem_alloc_op(struct exo_env *env, void *arg)
 {

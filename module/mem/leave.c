@@ -180,8 +180,9 @@ u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n)
 	spin_unlock(&mem->frames_lock);
 
 	exo_spares_drop(mem, total);
-	exo_pool_settle(settled, out);
+	/* First: a frame that its user is guaranteed pays no debt. */
 	exo_user_uncharge_frames(mem->env->user, freed);
+	exo_pool_settle(settled, out);
 	return total;
 }
 
@@ -215,8 +216,8 @@ static void release_one(struct exo_frame *frame)
 	forget_stale(frame);
 	for (i = 1; i < span; i++)
 		frame[i].phase = EXO_PHASE_FREE;
-	exo_pool_settle(&frame->nr, 1);
 	exo_user_uncharge_frames(payer, span);
+	exo_pool_settle(&frame->nr, 1);
 	exo_user_put(payer);
 }
 

@@ -77,14 +77,29 @@ u32 exo_pool_present(void)
 }
 
 /**
- * exo_pool_idle() - free frames
+ * exo_pool_idle() - free frames that Linux may have, about
  *
  * Context: any.
  * Return: frames, in 4 KiB.
  */
 u32 exo_pool_idle(void)
 {
-	return READ_ONCE(pool.free[EXO_POOL_SMALL]) + READ_ONCE(pool.free[EXO_POOL_HUGE_KIND]);
+	u64 idle = (u64)READ_ONCE(pool.free[EXO_POOL_SMALL]) +
+		   READ_ONCE(pool.free[EXO_POOL_HUGE_KIND]);
+	u32 kept = exo_user_unused_total();
+
+	return idle > kept ? idle - kept : 0;
+}
+
+/**
+ * exo_pool_owed() - frames that are to leave the pool when they become free
+ *
+ * Context: any.
+ * Return: frames, in 4 KiB.
+ */
+u32 exo_pool_owed(void)
+{
+	return READ_ONCE(owed_linux) + READ_ONCE(owed_shrink);
 }
 
 /**
@@ -181,25 +196,27 @@ static void free_frame_page(struct page *page, u8 order)
 }
 
 /**
- * exo_pool_give_idle() - give free frames to Linux
+ * exo_pool_give_idle() - give free frames to Linux, but those that are kept for minima
  * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
+ * @node: only those of this node, or EXO_POOL_NODE_ANY
  * @n: how many frames, or 2 MiB frames
  * @lower: the target, too: they are not to come back
  *
  * Context: any but interrupts; takes pool_lock. Allocates nothing: the shrinker calls this.
  * Return: how many went, in 4 KiB.
  */
-u32 exo_pool_give_idle(unsigned int kind, u32 n, bool lower)
+u32 exo_pool_give_idle(unsigned int kind, u32 node, u32 n, bool lower)
 {
 	u8 order = kind == EXO_POOL_HUGE_KIND ? EXO_HUGE_ORDER : 0;
 	struct page *pages[EXO_FRAME_BATCH];
 	u32 frames[EXO_FRAME_BATCH];
-	u32 i, got, want, done = 0;
+	u32 i, got, want, spare, done = 0;
 
 	do {
 		want = min_t(u32, n - done, EXO_FRAME_BATCH);
 		spin_lock(&pool_lock);
-		got = exo_pool_take_idle(&pool, kind, want, frames);
+		spare = exo_pool_spare(&pool, kind, exo_user_unused_total());
+		got = exo_pool_take_idle(&pool, kind, node, min(want, spare >> order), frames);
 		for (i = 0; i < got; i++)
 			pages[i] = remove_locked(frames[i]);
 		if (lower)
@@ -214,12 +231,14 @@ u32 exo_pool_give_idle(unsigned int kind, u32 n, bool lower)
 	return done << order;
 }
 
-/* Does the pool owe this frame? Then the debt is smaller now. */
+/* Does the pool owe this frame, and can it do without? Then the debt is smaller now. */
 static bool pay_locked(const struct exo_frame *frame)
 {
 	u32 span = exo_frame_span(frame);
 
 	lockdep_assert_held(&pool_lock);
+	if (exo_pool_is_short(&pool, exo_pool_kind(frame->order), exo_user_unused_total()))
+		return false;
 	if (owed_shrink) {
 		owed_shrink -= min(owed_shrink, span);
 		target[exo_pool_kind(frame->order)] -= span;
@@ -265,7 +284,7 @@ void exo_pool_settle(const u32 *frames, u32 n)
 /**
  * exo_pool_owe() - frames were asked back: what becomes free goes to Linux
  * @n: how many
- * @why: EXO_WHY_*, or EXO_WHY_SHRINK; nothing is owed to an admin who only wants them free
+ * @why: EXO_WHY_*, or EXO_WHY_SHRINK; nothing is owed to who only wants them free
  *
  * Context: any but interrupts; takes pool_lock.
  */
@@ -274,7 +293,7 @@ void exo_pool_owe(u32 n, u32 why)
 	spin_lock(&pool_lock);
 	if (why == EXO_WHY_SHRINK)
 		owed_shrink += n;
-	else if (why != EXO_WHY_ADMIN)
+	else if (exo_why_is_linux(why))
 		owed_linux += n;
 	exo_pool_end();
 }
@@ -291,7 +310,7 @@ void exo_pool_forgive(u32 n, u32 why)
 	spin_lock(&pool_lock);
 	if (why == EXO_WHY_SHRINK)
 		owed_shrink -= min(owed_shrink, n);
-	else if (why != EXO_WHY_ADMIN)
+	else if (exo_why_is_linux(why))
 		owed_linux -= min(owed_linux, n);
 	exo_pool_end();
 }
@@ -320,15 +339,20 @@ static u32 shrinkable(void)
 	return all > keep ? all - keep : 0;
 }
 
-/* Move up to @want idle frames of a kind to Linux for good. Returns how many. */
-static u32 shrink_idle(unsigned int kind, u32 want)
+/*
+ * Move up to @want idle frames of a kind to Linux for good. Returns how many. What Linux has
+ * borrowed counts, too, but is of no node.
+ */
+static u32 shrink_idle(unsigned int kind, u32 node, u32 want)
 {
 	u32 step = kind == EXO_POOL_HUGE_KIND ? 1 : EXO_BLOCK_FRAMES;
 	u32 span = EXO_BLOCK_FRAMES / step;
-	u32 n, done = lower_target(kind, round_down(want, span));
+	u32 n, done = 0;
 
+	if (node == EXO_POOL_NODE_ANY)
+		done = lower_target(kind, round_down(want, span));
 	while (want - done >= span && !fatal_signal_pending(current)) {
-		n = exo_pool_give_idle(kind, min((want - done) / span, step), true);
+		n = exo_pool_give_idle(kind, node, min((want - done) / span, step), true);
 		if (!n)
 			break;
 		done += n;
@@ -337,18 +361,21 @@ static u32 shrink_idle(unsigned int kind, u32 want)
 	return done;
 }
 
-/* Of both kinds, unless only 2 MiB frames are meant. */
-static int pool_shrink(u8 order, u32 frames, u32 *done)
+/*
+ * Of both kinds, unless only 2 MiB frames are meant. Owners are not asked for frames of a node:
+ * which ones they give is theirs to say.
+ */
+static int pool_shrink(u32 node, u8 order, u32 frames, u32 *done)
 {
 	u32 want = round_down(min(frames, shrinkable()), EXO_BLOCK_FRAMES);
 	u32 asked = 0;
 
 	if (!order)
-		*done = shrink_idle(EXO_POOL_SMALL, want);
-	*done += shrink_idle(EXO_POOL_HUGE_KIND, want - *done);
+		*done = shrink_idle(EXO_POOL_SMALL, node, want);
+	*done += shrink_idle(EXO_POOL_HUGE_KIND, node, want - *done);
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	if (*done < want)
+	if (*done < want && node == EXO_POOL_NODE_ANY)
 		asked = exo_revoke_ask_all(want - *done, EXO_WHY_SHRINK, 0);
 	if (want < frames)
 		return -EDQUOT;
@@ -360,12 +387,12 @@ static int pool_shrink(u8 order, u32 frames, u32 *done)
  * @env: who asks, with CAP_SYS_ADMIN
  * @arg: struct exo_mem_pool
  *
- * A shrink has no node: owners choose what they give.
+ * A shrink on a node takes what is idle there.
  *
  * Return: 0; -EINVAL; -ENOMEM; -EOVERFLOW if the table is full; -ENOSPC if owners can't be asked
- * for so many;
- * -EDQUOT if the guaranteed minima would be more than half of the pool; -EINTR. out_done is how
- * many moved in any case.
+
+ * for so many, or so many are not idle on the node; -EDQUOT if the guaranteed minima would be more
+ * than half of the pool; -EINTR. out_done is how many moved in any case.
  */
 int exo_mem_pool_op(struct exo_env *env, void *arg)
 {
@@ -391,7 +418,8 @@ int exo_mem_pool_op(struct exo_env *env, void *arg)
 	case EXO_POOL_GROW | EXO_POOL_NODE:
 		return exo_pool_grow(node, order, frames, &cmd->out_done);
 	case EXO_POOL_SHRINK:
-		return pool_shrink(order, frames, &cmd->out_done);
+	case EXO_POOL_SHRINK | EXO_POOL_NODE:
+		return pool_shrink(node, order, frames, &cmd->out_done);
 	default:
 		return -EINVAL;
 	}

@@ -59,8 +59,8 @@ void exo_revoke_held(struct exo_mem_env *mem, int n)
  */
 u32 exo_revoke_possible(void)
 {
-	long n = atomic_long_read(&held_total) - atomic_long_read(&wanted_total) -
-		 exo_user_reserved_total();
+	long kept = (long)exo_user_reserved_total() - exo_user_unused_total();
+	long n = atomic_long_read(&held_total) - atomic_long_read(&wanted_total) - kept;
 
 	return clamp_t(long, n, 0, UINT_MAX);
 }
@@ -163,6 +163,24 @@ u32 exo_revoke_ask_all(u32 n, u32 why, u32 deadline_ms)
 	}
 	spin_unlock(&exo_mem_envs_lock);
 	return asked;
+}
+
+/**
+ * exo_revoke_for_min() - somebody is guaranteed frames that others have: these are asked
+ * @n: how many
+ *
+ * Not for those that are on their way already. Who allocates tries again.
+ *
+ * Context: any but interrupts; takes exo_mem_envs_lock and leaf locks.
+ */
+void exo_revoke_for_min(u32 n)
+{
+	long coming = atomic_long_read(&wanted_total) - exo_pool_owed();
+
+	if (coming < 0)
+		coming = 0;
+	if (n > coming)
+		exo_revoke_ask_all(n - coming, EXO_WHY_MIN, 0);
 }
 
 /**
@@ -437,8 +455,8 @@ static void take_due(struct exo_mem_env *mem)
 }
 
 /*
- * No reference to the environment is needed: who queues this has found it in the list of the living,
- * and its end waits for this.
+ * No reference to the environment is needed: who queues this has found it in the list of the
+ * living, and its end waits for this.
  */
 static void deadline_reached(struct work_struct *work)
 {

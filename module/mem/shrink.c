@@ -31,10 +31,10 @@ static unsigned long count_objects(struct shrinker *unused, struct shrink_contro
 /* Idle frames, single ones first: 2 MiB are harder to come by. */
 static u32 give_idle(u32 n)
 {
-	u32 done = exo_pool_give_idle(EXO_POOL_SMALL, n, false);
+	u32 done = exo_pool_give_idle(EXO_POOL_SMALL, EXO_POOL_NODE_ANY, n, false);
 
 	if (done < n)
-		done += exo_pool_give_idle(EXO_POOL_HUGE_KIND,
+		done += exo_pool_give_idle(EXO_POOL_HUGE_KIND, EXO_POOL_NODE_ANY,
 					   DIV_ROUND_UP(n - done, EXO_BLOCK_FRAMES), false);
 	return done;
 }

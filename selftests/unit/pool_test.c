@@ -247,12 +247,32 @@ TEST(exo_pool_take_idle__highest_first)
 	fill(w, 1, 0, 0, 1000, true);
 	fill(w, 64, 0, 0, 5000, true);
 	fill(w, 2, EXO_HUGE_ORDER, 0, 10240, true);
-	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, 600, out), 600);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, EXO_POOL_NODE_ANY, 600, out), 600);
 	CHECK_EQ(out[0], 64 * 512);
 	CHECK_EQ(out[512], 512);
-	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_HUGE_KIND, 2, out), 1);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_HUGE_KIND, EXO_POOL_NODE_ANY, 2, out), 1);
 	CHECK_EQ(out[0], 1024);
-	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_HUGE_KIND, 2, out), 0);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_HUGE_KIND, EXO_POOL_NODE_ANY, 2, out), 0);
+	world_free(w);
+}
+
+TEST(exo_pool_take_idle__node)
+{
+	struct world *w = world_new();
+	u32 out[1200];
+
+	fill(w, 1, 0, 0, 1000, true);
+	fill(w, 2, 0, 1, 5000, true);
+	fill(w, 3, 0, 0, 9000, true);
+	fill(w, 64, 0, 1, 20480, true);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, 0, 600, out), 600);
+	CHECK_EQ(out[0], 3 * 512);
+	CHECK_EQ(out[512], 512);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, 0, 600, out), 424);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, 1, 1200, out), 1024);
+	CHECK_EQ(out[0], 64 * 512);
+	CHECK_EQ(out[512], 2 * 512);
+	CHECK_EQ(exo_pool_take_idle(&w->pool, EXO_POOL_SMALL, 7, 1, out), 0);
 	world_free(w);
 }
 
@@ -356,7 +376,7 @@ static void random_release(struct world *w)
 		}
 		break;
 	case 1:
-		n = exo_pool_take_idle(&w->pool, unit_below(2), unit_below(64), out);
+		n = exo_pool_take_idle(&w->pool, unit_below(2), EXO_POOL_NODE_ANY, unit_below(64), out);
 		took(w, out, n, EXO_POOL_NODE_ANY);
 		for (i = 0; i < n; i++) {
 			u32 span = span_of(w, out[i]);
@@ -492,4 +512,42 @@ TEST(exo_lend_tell__nothing_of_long_ago)
 	CHECK_EQ(exo_lend_tell(&lend, 100 + EXO_LENT_NS), 0);
 	exo_lend_out(&lend, 3, 100 + EXO_LENT_NS);
 	CHECK_EQ(exo_lend_tell(&lend, 100 + EXO_LENT_NS), 3);
+}
+
+static const struct exo_pool small_pool = {
+	.free = { 100, 1024 }, .present = { 1000, 2048 },
+};
+
+/* Catches: a stranger who takes what others are guaranteed, and a guarantee that isn't one. */
+TEST(exo_pool_allow__keeps_the_others_minima)
+{
+	const struct exo_pool *pool = &small_pool;
+
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 0, 30, 0), 30);
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 0, 300, 0), 100);
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 80, 30, 0), 20);
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 100, 30, 0), 0);
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 200, 30, 0), 0);
+	/* One's own part, even if the others' is not there. */
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 200, 30, 10), 10);
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 200, 30, 30), 30);
+	/* What was charged already is not kept any more: nobody loses by it. */
+	CHECK_EQ(exo_pool_allow(pool, EXO_POOL_SMALL, 70, 30, 30), 30);
+}
+
+TEST(exo_pool_spare__small_frames_first)
+{
+	const struct exo_pool *pool = &small_pool;
+
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_SMALL, 40), 60);
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_HUGE_KIND, 40), 1024);
+	/* As many as are present, not as are free: the holders may be asked. */
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_SMALL, 1000), 0);
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_HUGE_KIND, 1000), 1024);
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_HUGE_KIND, 1001), 1023);
+	CHECK_EQ(exo_pool_spare(pool, EXO_POOL_HUGE_KIND, ~0U), 0);
+	CHECK(!exo_pool_is_short(pool, EXO_POOL_SMALL, 100));
+	CHECK(exo_pool_is_short(pool, EXO_POOL_SMALL, 101));
+	CHECK(!exo_pool_is_short(pool, EXO_POOL_HUGE_KIND, 2024));
+	CHECK(exo_pool_is_short(pool, EXO_POOL_HUGE_KIND, 2025));
 }

@@ -137,3 +137,14 @@ TEST(exo_quota_apply__each_alone)
 		CHECK_EQ(limits.graft_jit, which & EXO_QUOTA_GRAFT_JIT ? 18 : 8);
 	}
 }
+
+TEST(exo_quota_own__what_is_left_of_the_minimum)
+{
+	CHECK_EQ(exo_quota_own(0, 10, 64), 10);
+	CHECK_EQ(exo_quota_own(60, 10, 64), 4);
+	CHECK_EQ(exo_quota_own(64, 10, 64), 0);
+	CHECK_EQ(exo_quota_own(100, 10, 64), 0);
+	CHECK_EQ(exo_quota_own(0, 10, 0), 0);
+	CHECK_EQ(exo_quota_own(0, ~0U, ~0U), ~0U);
+	CHECK_EQ(exo_quota_own(1, ~0U, ~0U), ~0U - 1);
+}

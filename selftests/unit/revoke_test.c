@@ -91,6 +91,22 @@ TEST(exo_asks_cut__only_later_ones)
 	CHECK(!exo_asks_cut(&asks, 60, EXO_WHY_OOM));
 }
 
+/* Catches: a debt to somebody else that is paid to Linux, because the OOM killer was in a hurry. */
+TEST(exo_asks_cut__does_not_change_whose_it_is)
+{
+	struct exo_asks asks = { 0 };
+	u32 why;
+
+	exo_asks_add(&asks, 10, 100, EXO_WHY_ADMIN);
+	exo_asks_add(&asks, 20, 200, EXO_WHY_MIN);
+	CHECK(exo_asks_cut(&asks, 50, EXO_WHY_OOM));
+	CHECK_EQ(exo_asks_due(&asks, 50, &why), 10);
+	CHECK_EQ(why, EXO_WHY_ADMIN);
+	exo_asks_give(&asks, 10);
+	CHECK_EQ(exo_asks_due(&asks, 50, &why), 20);
+	CHECK_EQ(why, EXO_WHY_MIN);
+}
+
 TEST(exo_asks__random)
 {
 	struct exo_asks asks = { 0 };

@@ -173,6 +173,7 @@ enum exo_event_type {
 #define EXO_WHY_PRESSURE 1	/* the shrinker asked */
 #define EXO_WHY_OOM 2		/* the OOM killer was about to act */
 #define EXO_WHY_ADMIN 3		/* EXO_MEM_REVOKE, or a pool that shrinks */
+#define EXO_WHY_MIN 4		/* another uid allocates what it is guaranteed */
 
 #define EXO_FAULT_WRITE (1U << 0)	/* a store; else a load */
 #define EXO_FAULT_PROT (1U << 1)	/* the page is bound, with fewer rights than needed */

@@ -65,7 +65,8 @@ struct exo_table {
 /**
  * struct exo_mem_pool - EXO_MEM_POOL (ADMIN): hand memory to exo, or back to Linux
  * @frames: how many; rounded up to blocks of 512
- * @out_done: how many moved; a shrink takes free frames now and asks owners for the rest
+ * @out_done: how many moved; a shrink takes free frames now and asks owners for the rest; on a node
+ *	it takes the free ones only
  */
 struct exo_mem_pool {
 	__u32 size;
