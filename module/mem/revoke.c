@@ -32,6 +32,12 @@
 #define TAKERS_MAX 16
 #define TAKERS_WAIT_MS 10
 
+/*
+ * Guards nothing but the minimum: two workers that look at what a uid has and then choose victims
+ * could together take too much. Outside of frames_lock.
+ */
+static DEFINE_SPINLOCK(choose_lock);
+
 static struct workqueue_struct *revoke_wq;
 static atomic_long_t held_total;	/* frames that living environments hold */
 static atomic_long_t wanted_total;	/* frames that they are asked for */
@@ -304,14 +310,12 @@ static bool is_bound(const struct exo_frame *frame)
 /**
  * struct victims - frames that are being chosen
  * @want: frames wanted
- * @limit: frames that may be taken; a 2 MiB frame is more than was wanted
  * @total: frames chosen
  * @n: how many numbers these are
  * @nr: the numbers
  */
 struct victims {
 	u32 want;
-	u32 limit;
 	u32 total;
 	u32 n;
 	u32 nr[EXO_FRAME_BATCH];
@@ -322,11 +326,14 @@ static bool victims_enough(const struct victims *victims)
 	return victims->n == EXO_FRAME_BATCH || victims->total >= victims->want;
 }
 
+/* Not below what the uid is guaranteed: a 2 MiB frame may be more than was wanted. */
 static void victim_locked(struct exo_mem_env *mem, struct exo_frame *frame, struct victims *victims)
 {
+	const struct exo_user *user = mem->env->user;
 	u32 span = exo_frame_span(frame);
 
-	if (victims->total + span > victims->limit)
+	lockdep_assert_held(&choose_lock);
+	if (atomic_read(&user->held) < (u64)READ_ONCE(user->reserved) + span)
 		return;
 	victims->total += span;
 	victims->nr[victims->n++] = frame->nr;
@@ -341,6 +348,7 @@ static void choose_victims(struct exo_mem_env *mem, struct victims *victims)
 	u32 look = VICTIM_LOOK;
 
 	n = exo_victim_graft(mem, victims->want, named, EXO_FRAME_BATCH);
+	spin_lock(&choose_lock);
 	spin_lock(&mem->frames_lock);
 	for (i = 0; i < n && !victims_enough(victims); i++) {
 		frame = exo_victim_frame_locked(mem, named[i]);
@@ -360,6 +368,7 @@ static void choose_victims(struct exo_mem_env *mem, struct victims *victims)
 		victim_locked(mem, frame, victims);
 	}
 	spin_unlock(&mem->frames_lock);
+	spin_unlock(&choose_lock);
 }
 
 /* A binding of a frame that is being taken was broken. The owner's own ones are written down. */
@@ -400,12 +409,7 @@ static void unbound_taken(const struct taking *taking, u32 nr)
 static u32 take_some(struct exo_mem_env *mem, u32 want, u32 why)
 {
 	struct taking taking = { .mem = mem, .now_ns = ktime_get_ns(), .why = why };
-	u32 held = atomic_read(&mem->env->user->held);
-	u32 keep = READ_ONCE(mem->env->user->reserved);
-	struct victims victims = {
-		.want = want,
-		.limit = held > keep ? held - keep : 0,
-	};
+	struct victims victims = { .want = want };
 	u32 i;
 
 	lockdep_assert_held(&mem->leave_lock);
