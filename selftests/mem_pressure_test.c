@@ -95,6 +95,46 @@ static void give_pool_back(void)
 	ballast(false);
 }
 
+/*
+ * Catches: a pool that gets no 2 MiB frames because of pages here and there that compaction leaves alone,
+ * which the kernel can move all the same. The first test: frames of a pool that was lent and fetched back stand
+ * about everywhere, and can't be moved.
+ */
+TEST_LONG(grow__moves_pages_out_of_the_way, 90)
+{
+	uint64_t len, i, want;
+	uint32_t done;
+	char *mem;
+	int ret;
+
+	t_need_root();
+	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
+		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
+	ballast(true);
+	fd = t_open();
+	ASSERT_EQ(t_write_file("/proc/sys/vm/compact_unevictable_allowed", "0"), 0);
+	len = mem_available() * 3 / 4 >> 21 << 21;
+	mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(mem != MAP_FAILED);
+	madvise(mem, len, MADV_NOHUGEPAGE);
+	for (i = 0; i < len; i += PAGE)
+		mem[i] = 1;
+	/* Four in every 2 MiB stay. */
+	for (i = 0; i < len; i += 128 * PAGE) {
+		ASSERT_EQ(mlock(mem + i, PAGE), 0);
+		ASSERT_EQ(madvise(mem + i + PAGE, 127 * PAGE, MADV_DONTNEED), 0);
+	}
+	want = len * 7 / 8 >> 21;
+	ret = t_pool(fd, EXO_POOL_GROW | EXO_POOL_HUGE, (uint32_t)want * 512, &done);
+	test_note("%u of %llu 2 MiB frames; %llu MiB are still available", done / 512, (unsigned long long)want,
+		  (unsigned long long)mem_available() >> 20);
+	ASSERT_EQ(t_pool(fd, EXO_POOL_SHRINK | EXO_POOL_HUGE, done, NULL), 0);
+	t_write_file("/proc/sys/vm/compact_unevictable_allowed", "1");
+	munmap(mem, len);
+	ASSERT_EQ(ret, 0);
+	give_pool_back();
+}
+
 /* Takes memory, chunk by chunk, until it is told to stop or is killed. */
 static pid_t start_hog(volatile bool *stop, unsigned int us)
 {
@@ -383,44 +423,5 @@ TEST_LONG(oom__alloc_and_free_in_a_loop, 90)
 		test_join(loopers[i]);
 	ASSERT_TRUE(gone);
 	ASSERT_LE(back, 1024);
-	give_pool_back();
-}
-
-/*
- * Catches: a pool that gets no 2 MiB frames because of pages here and there that compaction leaves alone,
- * which the kernel can move all the same.
- */
-TEST_LONG(grow__moves_pages_out_of_the_way, 90)
-{
-	uint64_t len, i, want;
-	uint32_t done;
-	char *mem;
-	int ret;
-
-	t_need_root();
-	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
-		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
-	ballast(true);
-	fd = t_open();
-	ASSERT_EQ(t_write_file("/proc/sys/vm/compact_unevictable_allowed", "0"), 0);
-	len = mem_available() * 3 / 4 >> 21 << 21;
-	mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_TRUE(mem != MAP_FAILED);
-	madvise(mem, len, MADV_NOHUGEPAGE);
-	for (i = 0; i < len; i += PAGE)
-		mem[i] = 1;
-	/* Four in every 2 MiB stay. */
-	for (i = 0; i < len; i += 128 * PAGE) {
-		ASSERT_EQ(mlock(mem + i, PAGE), 0);
-		ASSERT_EQ(madvise(mem + i + PAGE, 127 * PAGE, MADV_DONTNEED), 0);
-	}
-	want = len * 7 / 8 >> 21;
-	ret = t_pool(fd, EXO_POOL_GROW | EXO_POOL_HUGE, (uint32_t)want * 512, &done);
-	test_note("%u of %llu 2 MiB frames; %llu MiB are still available", done / 512, (unsigned long long)want,
-		  (unsigned long long)mem_available() >> 20);
-	ASSERT_EQ(t_pool(fd, EXO_POOL_SHRINK | EXO_POOL_HUGE, done, NULL), 0);
-	t_write_file("/proc/sys/vm/compact_unevictable_allowed", "1");
-	munmap(mem, len);
-	ASSERT_EQ(ret, 0);
 	give_pool_back();
 }

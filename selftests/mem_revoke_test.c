@@ -655,7 +655,7 @@ static uint64_t taken_of(int of_fd, uint64_t who)
 {
 	struct exo_env_status row = { 0 };
 	struct exo_env_list arg = { .size = sizeof(arg), .count = 1, .envs = (uintptr_t)&row,
-				    .start = who - 1 };
+				    .start = who - 1, .row_size = sizeof(row) };
 
 	ASSERT_EQ(t_ioctl(of_fd, EXO_ENV_LIST, &arg), 0);
 	ASSERT_EQ(row.out_env, who);
