@@ -105,7 +105,6 @@ TEST_LONG(grow__moves_pages_out_of_the_way, 90)
 	uint64_t len, i, want;
 	uint32_t done;
 	char *mem;
-	int ret;
 
 	t_need_root();
 	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
@@ -125,13 +124,14 @@ TEST_LONG(grow__moves_pages_out_of_the_way, 90)
 		ASSERT_EQ(madvise(mem + i + PAGE, 127 * PAGE, MADV_DONTNEED), 0);
 	}
 	want = len * 7 / 8 >> 21;
-	ret = t_pool(fd, EXO_POOL_GROW | EXO_POOL_HUGE, (uint32_t)want * 512, &done);
+	t_pool(fd, EXO_POOL_GROW | EXO_POOL_HUGE, (uint32_t)want * 512, &done);
 	test_note("%u of %llu 2 MiB frames; %llu MiB are still available", done / 512, (unsigned long long)want,
 		  (unsigned long long)mem_available() >> 20);
 	ASSERT_EQ(t_pool(fd, EXO_POOL_SHRINK | EXO_POOL_HUGE, done, NULL), 0);
 	t_write_file("/proc/sys/vm/compact_unevictable_allowed", "1");
 	munmap(mem, len);
-	ASSERT_EQ(ret, 0);
+	/* Some stay that nobody can move; without moving it is two thirds at most. */
+	ASSERT_GE(done / 512, want * 3 / 4);
 	give_pool_back();
 }
 
