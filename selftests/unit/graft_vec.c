@@ -251,11 +251,10 @@ static void line(struct file *file, char *text, char *program)
 		directive(file, w, n);
 }
 
-unsigned int vec_file(const char *path, vec_fn fn, void *arg)
+static unsigned int read_all(FILE *in, const char *path, vec_fn fn, void *arg)
 {
 	struct file *file = calloc(1, sizeof(*file));
 	static char program[16384];
-	FILE *in = fopen(path, "r");
 	char text[512];
 	unsigned int nr;
 
@@ -278,6 +277,16 @@ unsigned int vec_file(const char *path, vec_fn fn, void *arg)
 	nr = file->nr;
 	free(file);
 	return nr;
+}
+
+unsigned int vec_file(const char *path, vec_fn fn, void *arg)
+{
+	return read_all(fopen(path, "r"), path, fn, arg);
+}
+
+unsigned int vec_text(const char *name, const char *text, size_t len, vec_fn fn, void *arg)
+{
+	return read_all(fmemopen((void *)text, len, "r"), name, fn, arg);
 }
 
 #ifndef EXO_VECTORS

@@ -47,6 +47,9 @@ typedef void (*vec_fn)(const struct vec *vec, void *arg);
 /* Calls @fn for each vector of a file; exits if the file is wrong. Returns how many there were. */
 unsigned int vec_file(const char *path, vec_fn fn, void *arg);
 
+/* The same, from memory. */
+unsigned int vec_text(const char *name, const char *text, size_t len, vec_fn fn, void *arg);
+
 /* All files of spec/vectors. */
 unsigned int vec_all(vec_fn fn, void *arg);
 
