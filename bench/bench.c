@@ -297,16 +297,23 @@ int bench_module_loaded(void)
 	return access("/sys/module/exo", F_OK) == 0;
 }
 
-void bench_module_load(void)
+void bench_insmod(const char *path)
 {
-	int fd = open(bench.module, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
+		bench_fail("%s: %s", path, strerror(errno));
+	if (syscall(SYS_finit_module, fd, "", 0) < 0)
+		bench_fail("%s does not load: %s (see the kernel's log)", path, strerror(errno));
+	close(fd);
+}
+
+void bench_module_load(void)
+{
+	if (access(bench.module, R_OK))
 		bench_fail("no %s (--module says where exo.ko is): %s", bench.module,
 			   strerror(errno));
-	if (syscall(SYS_finit_module, fd, "", 0) < 0)
-		bench_fail("exo.ko does not load: %s (see the kernel's log)", strerror(errno));
-	close(fd);
+	bench_insmod(bench.module);
 }
 
 void bench_module_unload(void)

@@ -92,6 +92,8 @@ void bench_draw(struct bench_rng *rng, uint32_t pages, uint32_t *out, uint32_t c
 /* exo.ko. */
 int bench_module_loaded(void);
 void bench_module_load(void);
+/* Another module, by its file. */
+void bench_insmod(const char *path);
 void bench_module_unload(void);
 
 /* An environment of which at least frames free frames can be had; the pool grows if it must. */
@@ -124,5 +126,10 @@ void m8_run(void);
 void m9_run(void);
 void m10_run(void);
 void m11_run(void);
+void g1_run(void);
+void g2_run(void);
+void g4_run(void);
+void g5_run(void);
+void g6_run(void);
 
 #endif

@@ -32,12 +32,17 @@ static const struct bench_group groups[] = {
 	{ "M7", "software TLB", m7_run, 0 },
 	{ "M8", "buffer pool", m8_run, 0 },
 	{ "M11", "growth", m11_run, 0 },
+	{ "G1", "packet filters as grafts", g1_run, 0 },
+	{ "G2b", "loops as grafts", g2_run, 0 },
+	{ "G4", "entry, exit, transaction", g4_run, 0 },
+	{ "G5", "loading a graft", g5_run, 0 },
+	{ "G6", "fault resolved by a graft", g6_run, 0 },
 	{ "M10", "staleness", m10_run, BENCH_TWO_CPUS },
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-/* M1 holds M2 and M2a: one view, one preparation. */
+/* M1 holds M2 and M2a: one view, one preparation; G1 and G4 hold what is measured together, too. */
 static int wanted(const struct bench_group *group, const char *ids)
 {
 	char copy[128], *save = NULL, *id;
@@ -51,6 +56,11 @@ static int wanted(const struct bench_group *group, const char *ids)
 			id = "M1";
 		if (!strcmp(id, "M8a") || !strcmp(id, "M8b"))
 			id = "M8";
+		if (!strcmp(id, "G1a") || !strcmp(id, "G1b") || !strcmp(id, "G1c") || !strcmp(id, "G2a") ||
+		    !strcmp(id, "G3"))
+			id = "G1";
+		if (!strcmp(id, "G4a") || !strcmp(id, "G4b") || !strcmp(id, "G7"))
+			id = "G4";
 		if (!strcmp(id, group->id))
 			return 1;
 	}
