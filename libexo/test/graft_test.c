@@ -114,6 +114,23 @@ static void open__takes_the_parts(void)
 	exo_graft_close(object);
 }
 
+/* Does the code take the address of this variable? */
+static bool refers_to(const struct exo_graft_parts *parts, const char *name)
+{
+	const struct exo_graft_var *var = find_var(parts, name);
+	const uint8_t *insn = parts->insns;
+	uint32_t i;
+	int32_t imm;
+
+	for (i = 0; var && i < parts->nr_insns; i++, insn += 8) {
+		memcpy(&imm, insn + 4, 4);
+		if (insn[0] == 0x18 && insn[1] >> 4 == EXO_PSEUDO_STATE &&
+		    imm == (int32_t)var->offset)
+			return true;
+	}
+	return false;
+}
+
 /* Every address in the code is one of the constants or of the state. */
 static void open__relocates(void)
 {
@@ -140,6 +157,8 @@ static void open__relocates(void)
 		i++;
 	}
 	CHECK(consts == 1 && state == 3);
+	CHECK(find_var(parts, "limits")->offset != find_var(parts, "counter")->offset);
+	CHECK(refers_to(parts, "counter") && refers_to(parts, "limits") && refers_to(parts, "last"));
 	exo_graft_close(object);
 }
 
