@@ -221,10 +221,9 @@ static void say_proof(struct sentence *s, const struct exo_graft_error *error)
 		say(s, " points into %s, which can't be written here", region_name(error->region));
 		break;
 	case EXO_GRAFT_E_ALIGN:
-		say(s, "an atomic operation on %" PRIu32 " bytes needs an address that is a "
-		       "multiple of that; ", error->size);
 		say_place(s, error->reg);
-		say(s, " may not be one");
+		say(s, " may not be a multiple of %" PRIu32 ", which an atomic operation, and a word "
+		       "of state that a helper gets, must be at", error->size);
 		break;
 	case EXO_GRAFT_E_LEAK:
 		say_place(s, error->reg);
