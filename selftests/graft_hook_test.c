@@ -71,8 +71,8 @@ TEST(fault__binds)
 	int fd = t_open();
 	uint64_t value;
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_FAULT, modes[m], binder);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_FAULT, all_modes[m], binder);
 		uint32_t graft = setup(fd, &load);
 
 		t_alloc_any(fd, frames, 16);
@@ -248,8 +248,8 @@ TEST_LONG(fault__replace_while_running, 120)
 	int fd = t_open();
 	uint64_t start;
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_FAULT, modes[m], binder);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_FAULT, all_modes[m], binder);
 		uint32_t graft = setup(fd, &load), rounds = 0;
 		struct toucher t[2] = { { .first = 0 }, { .first = 100 } };
 		pthread_t thread[2];
@@ -267,7 +267,7 @@ TEST_LONG(fault__replace_while_running, 120)
 		}
 		start = test_now_ns();
 		do {
-			struct exo_graft_load next = GRAFT(EXO_HOOK_FAULT, modes[m], binder);
+			struct exo_graft_load next = GRAFT(EXO_HOOK_FAULT, all_modes[m], binder);
 			volatile uint64_t *old = state, *new;
 
 			next.state_pages = 1;
@@ -288,7 +288,7 @@ TEST_LONG(fault__replace_while_running, 120)
 		done = true;
 		for (i = 0; i < 2; i++)
 			pthread_join(thread[i], NULL);
-		test_note("mode %u: %u grafts, %llu faults served, %llu not", modes[m], rounds,
+		test_note("mode %u: %u grafts, %llu faults served, %llu not", all_modes[m], rounds,
 			  (unsigned long long)(t[0].ok + t[1].ok),
 			  (unsigned long long)(t[0].bus + t[1].bus));
 		ASSERT_GT(t[0].ok, 0);

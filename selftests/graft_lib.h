@@ -7,6 +7,8 @@
 
 #include <linux/bpf.h>
 
+#include <exo/libexo.h>
+
 #include "harness.h"
 #include "lib.h"
 
@@ -42,6 +44,9 @@
 static const uint32_t modes[] = { EXO_GRAFT_SANDBOX, EXO_GRAFT_INTERP };
 #define FOR_MODES(_m) for (unsigned int _m = 0; _m < LEN(modes); _m++)
 
+static const uint32_t all_modes[] = { EXO_GRAFT_PROOF, EXO_GRAFT_SANDBOX, EXO_GRAFT_INTERP };
+#define FOR_ALL_MODES(_m) for (unsigned int _m = 0; _m < LEN(all_modes); _m++)
+
 /* A graft to load, and what the module said. */
 #define GRAFT(_hook, _mode, _insns) \
 	{ \
@@ -55,10 +60,37 @@ static inline int t_load_graft(int fd, struct exo_graft_load *load)
 	return t_ioctl(fd, EXO_GRAFT_LOAD, load);
 }
 
+/* Must: a certificate, by libexo's prover. It is never freed. */
+static inline void t_prove(struct exo_graft_load *load)
+{
+	const struct exo_graft_parts parts = {
+		.sz = sizeof(parts), .name = load->name, .hook = load->hook, .nr_insns = load->nr_insns,
+		.insns = (const void *)(uintptr_t)load->insns, .const_size = load->const_size,
+		.consts = (const void *)(uintptr_t)load->consts,
+		.state_size = load->state_pages * (uint32_t)PAGE,
+	};
+	struct exo_graft_verdict verdict = { 0 };
+	struct exo_graft_object *object;
+	char text[512];
+
+	ASSERT_EQ(exo_graft_object_create(&object, &parts), 0);
+	ASSERT_EQ(exo_graft_verify(object, &verdict), 0);
+	if (!verdict.proved) {
+		exo_graft_error_text(object, &verdict.error, text, sizeof(text));
+		FAIL("not proved: %s", text);
+	}
+	load->cert = (uintptr_t)exo_graft_object_parts(object)->cert;
+	load->cert_size = (uint32_t)exo_graft_object_parts(object)->cert_size;
+}
+
 /* Must: load, and be given the mode that was asked for. */
 static inline uint32_t t_graft(int fd, struct exo_graft_load *load)
 {
-	int ret = t_load_graft(fd, load);
+	int ret;
+
+	if (load->mode == EXO_GRAFT_PROOF && !load->cert)
+		t_prove(load);
+	ret = t_load_graft(fd, load);
 
 	if (ret)
 		FAIL("load: %s; code %u at %u, lo %lld hi %lld bound %llu", strerror(-ret),

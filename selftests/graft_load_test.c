@@ -52,13 +52,13 @@ TEST(run__each_mode)
 {
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_PURE, modes[m], sum);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_PURE, all_modes[m], sum);
 		uint32_t graft = t_graft(fd, &load);
 		struct exo_graft_invoke run = { .graft = graft, .arg = { 40, 2 }, .repeat = 3 };
 
 		ASSERT_EQ(load.out_error.code, EXO_GRAFT_FINE);
-		ASSERT_EQ(!!load.out_jit_bytes, modes[m] != EXO_GRAFT_INTERP);
+		ASSERT_EQ(!!load.out_jit_bytes, all_modes[m] != EXO_GRAFT_INTERP);
 		ASSERT_EQ(t_run(fd, &run), 0);
 		ASSERT_EQ(run.out_status, EXO_GRAFT_OK);
 		ASSERT_EQ(run.out_result, 42);
@@ -238,8 +238,8 @@ TEST(run__endless)
 {
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_PURE, modes[m], endless);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_PURE, all_modes[m], endless);
 		struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
 		struct exo_graft_info info;
 
@@ -450,8 +450,8 @@ TEST(kill__running)
 	};
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, modes[m], busy);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], busy);
 		struct runner r = { .fd = fd, .run = { .graft = t_graft(fd, &load), .repeat = ~0U } };
 		struct exo_graft_info info;
 		pthread_t thread;

@@ -150,8 +150,8 @@ TEST_LONG(lock__contention, 120)
 	};
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, modes[m], slow);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], slow);
 		uint32_t graft = t_graft(fd, &load), i;
 		struct holder h[2] = { { fd, graft, 20, 0, 0 }, { fd, graft, 20, 0, 0 } };
 		pthread_t thread[2];
@@ -160,7 +160,7 @@ TEST_LONG(lock__contention, 120)
 			ASSERT_EQ(pthread_create(&thread[i], NULL, hold, &h[i]), 0);
 		for (i = 0; i < 2; i++)
 			pthread_join(thread[i], NULL);
-		test_note("mode %u: %u and %u runs went well, %u and %u were aborted", modes[m], h[0].ok,
+		test_note("mode %u: %u and %u runs went well, %u and %u were aborted", all_modes[m], h[0].ok,
 			  h[1].ok, h[0].aborted, h[1].aborted);
 		ASSERT_EQ(h[0].ok + h[1].ok + h[0].aborted + h[1].aborted, 40);
 		/* Nobody holds it now. */
@@ -267,8 +267,8 @@ TEST(trace__log)
 	struct exo_graft_trace entries[200];
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, modes[m], trace);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], trace);
 		struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
 		uint32_t done, i;
 
@@ -303,8 +303,8 @@ TEST(now__rises)
 	};
 	int fd = t_open();
 
-	FOR_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, modes[m], now);
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], now);
 		struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
 		uint64_t before = test_now_ns();
 

@@ -83,7 +83,8 @@ struct exo_graft_pages {
  * @pages: that no other window has: context, stack, data
  * @area: vmap of everything, NULL if there is nothing
  * @ctx: where the context is filled in
- * @stack: where the stack is, NULL if it is the processor's
+ * @clear: what is zeroed before each run: what may be written of the context, and the stack
+ * @nr_clear: words of it
  * @data: the data region
  * @data_at: its address as the graft sees it
  * @runs: invocations, under @lock
@@ -103,7 +104,8 @@ struct exo_graft_window {
 	struct exo_graft_pages pages;
 	void *area;
 	void *ctx;
-	void *stack;
+	u64 *clear;
+	u32 nr_clear;
 	void *data;
 	u64 data_at;
 	u64 runs;
@@ -133,7 +135,8 @@ struct exo_graft_window {
  * @state: pages of state, shared with who maps them
  * @shared: proof: vmap of both, constants first; else NULL
  * @bpf: machine code, NULL if it is interpreted
- * @func: its entry, or NULL
+ * @func: its entry: machine code, or exo_graft_interpreted()
+ * @budget: of a run, after its entry was charged
  * @lowered: instructions, charged
  * @jit_bytes: bytes of machine code, charged
  * @windows: by processor; made when first needed
@@ -161,6 +164,7 @@ struct exo_graft {
 	void *shared;
 	struct bpf_prog *bpf;
 	unsigned int (*func)(const void *ctx, const struct bpf_insn *insn);
+	s64 budget;
 	u32 lowered;
 	u32 jit_bytes;
 	struct exo_graft_window **windows;
@@ -245,6 +249,7 @@ u32 exo_graft_run(struct exo_graft_window *win, exo_graft_commit_fn commit, u32 
 u32 exo_graft_run_nested(struct exo_graft_window *outer, struct exo_graft *graft, u64 arg);
 void exo_graft_set_data(struct exo_graft_window *win, u32 size);
 void exo_graft_report(struct exo_graft *graft, u32 status);
+unsigned int exo_graft_interpreted(const void *ctx, const struct bpf_insn *insn);
 int exo_graft_run_op(struct exo_env *env, void *arg);
 
 /* helper.c */

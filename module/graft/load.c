@@ -111,9 +111,11 @@ static int prepare(struct exo_graft *graft, struct exo_graft_load *cmd)
 	default:
 		/* What an interpreted graft has of the kernel is its own text. */
 		ret = exo_user_charge_graft(graft->env->user, 0, graft->prog.len, 0);
-		if (!ret)
-			graft->lowered = graft->prog.len;
-		return ret;
+		if (ret)
+			return ret;
+		graft->lowered = graft->prog.len;
+		graft->func = exo_graft_interpreted;
+		return 0;
 	}
 }
 
@@ -177,6 +179,7 @@ static int fill(struct exo_graft *graft, struct exo_graft_load *cmd)
 	if (ret)
 		return ret;
 	exo_graft_layout(prog, &graft->layout);
+	graft->budget = (s64)prog->hook->budget - prog->len;
 	graft->barriers = barriers_wanted(cmd);
 	if (prog->hook->helpers & (1U << EXO_HELPER_TRACE)) {
 		graft->log = kcalloc(EXO_GRAFT_TRACES, sizeof(*graft->log), GFP_KERNEL_ACCOUNT);

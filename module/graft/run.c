@@ -16,7 +16,6 @@
 #include <asm/msr.h>
 #include <asm/tsc.h>
 
-#include "compat/filter.h"
 #include "graft/graft.h"
 #include "trace.h"
 
@@ -57,30 +56,46 @@ void exo_graft_set_data(struct exo_graft_window *win, u32 size)
 		win->run.write_hi = win->run.read_hi;
 }
 
-/* What a graft may write to begins as zeros. */
-static __always_inline void clear_ctx(const struct exo_graft *graft, struct exo_graft_window *win)
+/* What a graft may write to begins as zeros: four words of results, mostly. */
+static __always_inline void clear(const struct exo_graft_window *win)
 {
-	const struct exo_hook *hook = graft->prog.hook;
-	u64 *at = win->ctx + hook->ctx_write, *end = win->ctx + hook->ctx_size;
+	u64 *at = win->clear;
 
-	while (at < end)
-		*at++ = 0;
-	if (win->stack)
-		for (at = win->stack, end = at + graft->prog.stack / sizeof(u64); at < end;)
-			*at++ = 0;
+	if (likely(win->nr_clear == 4)) {
+		at[0] = 0;
+		at[1] = 0;
+		at[2] = 0;
+		at[3] = 0;
+	} else if (win->nr_clear) {
+		memset(at, 0, win->nr_clear * sizeof(*at));
+	}
 }
 
 /* The run itself; @budget is what is left after the entry was charged. Returns its result. */
 static __always_inline u32 run(const struct exo_graft *graft, struct exo_graft_window *win,
 			       s64 budget)
 {
-	clear_ctx(graft, win);
+	clear(win);
 	win->run.budget = budget;
 	win->run.status = EXO_GRAFT_OK;
 	win->run.killed = 0;
-	if (likely(graft->func))
-		return graft->func(win->run.ctx, graft->bpf->insnsi);
-	return exo_graft_interpret(&graft->prog, &graft->layout, exo_graft_helpers, &win->run);
+	/* Machine code has its instructions in it. */
+	return graft->func(win->run.ctx, NULL);
+}
+
+/**
+ * exo_graft_interpreted() - what stands in for the machine code of a graft that has none
+ * @ctx: of its record
+ * @insn: ignored
+ *
+ * Return: the result.
+ */
+unsigned int exo_graft_interpreted(const void *ctx, const struct bpf_insn *insn)
+{
+	struct exo_graft_run *run = (void *)ctx - sizeof(*run);
+	const struct exo_graft_window *win = run->priv;
+
+	return exo_graft_interpret(&win->graft->prog, &win->graft->layout, exo_graft_helpers, run);
 }
 
 /* How it ended. Who was killed learns of it at a charge, and it depends on who killed. */
@@ -88,14 +103,16 @@ static __always_inline u32 status_of(const struct exo_graft_window *win)
 {
 	u32 status = READ_ONCE(win->run.status);
 
-	if (unlikely(status == EXO_GRAFT_ABORT_BUDGET || status == EXO_GRAFT_ABORT_KILLED))
+	if (likely(!status))
+		return EXO_GRAFT_OK;
+	if (status == EXO_GRAFT_ABORT_BUDGET || status == EXO_GRAFT_ABORT_KILLED)
 		return READ_ONCE(win->run.killed) ?: status;
 	return status;
 }
 
-static __always_inline void count(struct exo_graft_window *win, u32 status, u64 charged)
+static __always_inline void count(struct exo_graft_window *win, u32 runs, u32 status, u64 charged)
 {
-	win->runs++;
+	win->runs += runs;
 	if (unlikely(status))
 		win->aborts[min_t(u32, status, EXO_GRAFT_ABORT_HELPER)]++;
 	if (charged > win->charged)
@@ -110,12 +127,7 @@ static __always_inline u64 charged(const struct exo_graft *graft, const struct e
 	return graft->prog.hook->budget - left;
 }
 
-static __always_inline s64 first_budget(const struct exo_graft *graft)
-{
-	return (s64)graft->prog.hook->budget - graft->prog.len;
-}
-
-/* An invocation without a transaction: a function of its input. */
+/* An invocation without a transaction: a function of its input. The caller counts it. */
 static __always_inline u32 run_pure(const struct exo_graft *graft, struct exo_graft_window *win,
 				    u32 *result)
 {
@@ -126,10 +138,9 @@ static __always_inline u32 run_pure(const struct exo_graft *graft, struct exo_gr
 		preempt_enable();
 		return EXO_GRAFT_NOT_RUN;
 	}
-	*result = run(graft, win, first_budget(graft));
+	*result = run(graft, win, graft->budget);
 	status = status_of(win);
 	preempt_enable();
-	count(win, status, charged(graft, win));
 	return status;
 }
 
@@ -157,7 +168,7 @@ u32 exo_graft_run(struct exo_graft_window *win, exo_graft_commit_fn commit, u32 
 	win->txn = txn;
 	txn->nr_staged = 0;
 	exo_txn_begin(txn);
-	*result = run(graft, win, first_budget(graft));
+	*result = run(graft, win, graft->budget);
 	status = status_of(win);
 	if (unlikely(!status && txn->nr_staged && commit(win)))
 		status = EXO_GRAFT_ABORT_HELPER;
@@ -165,7 +176,7 @@ u32 exo_graft_run(struct exo_graft_window *win, exo_graft_commit_fn commit, u32 
 	if (unlikely(locks))
 		exo_graft_unlock(graft->env->graft, locks);
 	preempt_enable();
-	count(win, status, charged(graft, win));
+	count(win, 1, status, charged(graft, win));
 	return status;
 }
 
@@ -175,7 +186,7 @@ static u32 run_inner(struct exo_graft_window *win, struct exo_graft_window *oute
 	struct exo_graft *graft = win->graft;
 	struct exo_txn *txn = outer->txn;
 	u32 result, status, locks;
-	s64 budget = READ_ONCE(outer->run.budget) - graft->prog.len;
+	s64 first = READ_ONCE(outer->run.budget), budget = first - graft->prog.len;
 
 	if (budget < 0 || exo_txn_begin(txn))
 		return EXO_GRAFT_NOT_RUN;
@@ -193,7 +204,7 @@ static u32 run_inner(struct exo_graft_window *win, struct exo_graft_window *oute
 	if (!READ_ONCE(outer->run.killed))
 		WRITE_ONCE(outer->run.budget, budget);
 	win->outer = NULL;
-	count(win, status, 0);
+	count(win, 1, status, first - budget);
 	return status ? EXO_GRAFT_NOT_RUN : result;
 }
 
@@ -253,33 +264,67 @@ void exo_graft_report(struct exo_graft *graft, u32 status)
 
 /* EXO_GRAFT_RUN ----------------------------------------------------------------------------- */
 
-/* The runs, and how long they took. Of a txn each is a transaction of its own. */
+/* Between two runs: should this go on? */
+static bool go_on(void)
+{
+	cond_resched();
+	return !fatal_signal_pending(current);
+}
+
+/* At most @left runs; how many are left is returned. */
+static u32 repeat_pure(struct exo_graft_window *win, u32 left, u32 *status, u32 *result)
+{
+	const struct exo_graft *graft = win->graft;
+	u32 how, value = 0;
+
+	do {
+		how = run_pure(graft, win, &value);
+		if (unlikely(how))
+			break;
+		if (unlikely(!(--left % RESCHED_RUNS)) && !go_on())
+			break;
+	} while (left);
+	*status = how;
+	*result = value;
+	return left;
+}
+
+/* The same; each is a transaction of its own. */
+static u32 repeat_txn(struct exo_graft_window *win, u32 left, u32 *status, u32 *result)
+{
+	do {
+		*status = exo_graft_run(win, NULL, result);
+		if (unlikely(*status))
+			break;
+		if (unlikely(!(--left % RESCHED_RUNS)) && !go_on())
+			break;
+	} while (left);
+	return left;
+}
+
+/* The runs, and how long they took. */
 static void repeat(struct exo_graft_window *win, struct exo_graft_invoke *cmd)
 {
 	const struct exo_graft *graft = win->graft;
 	bool txn = exo_graft_has_txn(graft);
-	u32 left = cmd->repeat, result = 0, status;
+	u32 left, result = 0, status = 0;
 	u64 cycles, ns;
 
 	ns = ktime_get_ns();
 	cycles = rdtsc_ordered();
-	do {
-		status = txn ? exo_graft_run(win, NULL, &result) :
-			       run_pure(graft, win, &result);
-		if (unlikely(status))
-			break;
-		if (unlikely(!(--left % RESCHED_RUNS))) {
-			if (fatal_signal_pending(current))
-				break;
-			cond_resched();
-		}
-	} while (left);
+	if (txn)
+		left = repeat_txn(win, cmd->repeat, &status, &result);
+	else
+		left = repeat_pure(win, cmd->repeat, &status, &result);
 	cmd->out_cycles = rdtsc_ordered() - cycles;
 	cmd->out_ns = ktime_get_ns() - ns;
 	cmd->out_runs = cmd->repeat - left + !!status;
 	cmd->out_status = status;
 	cmd->out_result = status ? 0 : result;
 	cmd->out_charged = charged(graft, win);
+	/* The same input again and again charges the same. */
+	if (!txn)
+		count(win, cmd->out_runs, status == EXO_GRAFT_NOT_RUN ? 0 : status, cmd->out_charged);
 }
 
 /* Between claiming a window and giving it back. */

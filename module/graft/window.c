@@ -88,7 +88,6 @@ static int map_regions(struct exo_graft_window *win, u32 data_pages)
 	base = (u64)win->area + EXO_GRAFT_GUARD;
 	win->run.base = base;
 	win->ctx = (void *)(base + layout->start[EXO_REGION_CTX]);
-	win->stack = (void *)(base + layout->start[EXO_REGION_STACK]);
 	win->data = (void *)(base + layout->start[EXO_REGION_DATA]);
 	win->data_at = layout->start[EXO_REGION_DATA];
 	return 0;
@@ -146,6 +145,11 @@ static struct exo_graft_window *window_alloc(struct exo_graft *graft)
 	ret = proof ? map_data(win, data_pages) : map_regions(win, data_pages);
 	if (ret)
 		goto err_free;
+	win->clear = win->ctx + hook->ctx_write;
+	win->nr_clear = (hook->ctx_size - hook->ctx_write) / sizeof(u64);
+	/* The stack lies behind the context; in a proof it is the processor's. */
+	if (!proof)
+		win->nr_clear += graft->prog.stack / sizeof(u64);
 	exo_graft_set_data(win, 0);
 	return win;
 
