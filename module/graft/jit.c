@@ -48,7 +48,7 @@ static int translate(struct exo_graft *graft, const struct exo_graft_target *tar
 	struct bpf_prog *bpf;
 	int ret = 0;
 
-	bpf = bpf_prog_alloc(bpf_prog_size(target->len), 0);
+	bpf = bpf_prog_alloc(bpf_prog_size(target->len), __GFP_NOWARN);
 	if (!bpf)
 		return -ENOMEM;
 	copy_insns(bpf, target);
