@@ -5,7 +5,7 @@
  */
 #include <sys/stat.h>
 
-#include <exo/libexo.h>
+#include <exo/uring.h>
 
 #include "../bench/graft/trace.h"
 #include "harness.h"
@@ -289,6 +289,49 @@ GRAFT_TEST(graft_run__ends_what_never_ends)
 		ASSERT_EQ(run(graft, 0, &invoke), EXO_GRAFT_OK);
 		exo_graft_unload(graft);
 	}
+	exo_graft_close(object);
+}
+
+static int complete(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	ASSERT_EQ(io_uring_submit_and_wait(ring, 1), 1);
+	ASSERT_EQ(io_uring_wait_cqe(ring, &cqe), 0);
+	ret = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return ret;
+}
+
+/* The same through io_uring. */
+GRAFT_TEST(graft_uring__runs_and_kills)
+{
+	struct exo_graft_object *object = open_graft(state_start, state_end, "first");
+	struct exo_graft_invoke invoke = { .repeat = 1, .arg = { 1 } };
+	struct exo_graft *graft = load(object, 0);
+	struct exo_graft_kill kill;
+	struct exo_graft_info info;
+	struct exo_graft_detach detach;
+	struct io_uring ring;
+
+	if (!(exo_env_info(env)->out_features & EXO_FEATURE_URING))
+		SKIP("this kernel has no commands through io_uring");
+	ASSERT_EQ(io_uring_queue_init(4, &ring, 0), 0);
+	exo_prep_graft_run(io_uring_get_sqe(&ring), env, graft, &invoke);
+	ASSERT_EQ(complete(&ring), 0);
+	ASSERT_EQ(invoke.out_status, EXO_GRAFT_OK);
+	ASSERT_EQ(invoke.out[0], 46);
+	exo_prep_graft_detach(io_uring_get_sqe(&ring), env, EXO_HOOK_VICTIM, NULL, &detach);
+	ASSERT_EQ(complete(&ring), -ENOENT);
+	exo_prep_graft_kill(io_uring_get_sqe(&ring), env, exo_graft_id(graft), &kill);
+	ASSERT_EQ(complete(&ring), 0);
+	exo_prep_graft_status(io_uring_get_sqe(&ring), env, exo_graft_id(graft), &info);
+	ASSERT_EQ(complete(&ring), 0);
+	CHECK(info.out_flags & EXO_GRAFT_IS_KILLED);
+	ASSERT_EQ(info.out_runs, 1);
+	io_uring_queue_exit(&ring);
+	exo_graft_unload(graft);
 	exo_graft_close(object);
 }
 

@@ -5,8 +5,8 @@
  * until the completion. cqe->res is 0 or -errno; out_... fields of the struct are valid then. User
  * data is set by the caller, as with io_uring_prep_*().
  *
- * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME)
- * or CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through
+ * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME,
+ * EXO_GRAFT_LOAD; unloading is left to the handle's owner) or CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through
  * io_uring.
  */
 #ifndef EXO_URING_H
@@ -314,6 +314,80 @@ static inline void exo_prep_wake(struct io_uring_sqe *sqe, struct exo_view *view
 	storage->page = page;
 	storage->count = count;
 	exo_prep_cmd(sqe, exo_view_env(view), EXO_MEM_WAKE, storage);
+}
+
+/* invoke: its input is set by the caller, the rest here. */
+static inline void exo_prep_graft_run(struct io_uring_sqe *sqe, struct exo_env *env,
+				      const struct exo_graft *graft,
+				      struct exo_graft_invoke *invoke)
+{
+	invoke->size = sizeof(*invoke);
+	invoke->flags = 0;
+	invoke->graft = exo_graft_id(graft);
+	exo_prep_cmd(sqe, env, EXO_GRAFT_RUN, invoke);
+}
+
+/* view NULL: the hook has none. flags: 0 or EXO_GRAFT_ATTACH_REPLACE. */
+static inline void exo_prep_graft_attach(struct io_uring_sqe *sqe, struct exo_env *env,
+					 const struct exo_graft *graft, const struct exo_view *view,
+					 uint64_t cookie, uint32_t flags,
+					 struct exo_graft_attach *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = flags;
+	storage->graft = exo_graft_id(graft);
+	storage->target = view ? exo_view_id(view) : 0;
+	storage->cookie = cookie;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_ATTACH, storage);
+}
+
+static inline void exo_prep_graft_detach(struct io_uring_sqe *sqe, struct exo_env *env,
+					 uint32_t hook, const struct exo_view *view,
+					 struct exo_graft_detach *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->hook = hook;
+	storage->target = view ? exo_view_id(view) : 0;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_DETACH, storage);
+}
+
+static inline void exo_prep_graft_status(struct io_uring_sqe *sqe, struct exo_env *env,
+					 uint32_t graft, struct exo_graft_info *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->graft = graft;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_STATUS, storage);
+}
+
+static inline void exo_prep_graft_list(struct io_uring_sqe *sqe, struct exo_env *env,
+				       struct exo_graft_info *rows, uint32_t count, uint64_t start,
+				       struct exo_graft_list *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->count = count;
+	storage->rows = (uint64_t)(uintptr_t)rows;
+	storage->start = start;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_LIST, storage);
+}
+
+static inline void exo_prep_graft_log(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t graft,
+				      struct exo_graft_trace *entries, uint32_t count,
+				      uint64_t start, struct exo_graft_log *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->graft = graft;
+	storage->count = count;
+	storage->start = start;
+	storage->entries = (uint64_t)(uintptr_t)entries;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_LOG, storage);
+}
+
+static inline void exo_prep_graft_kill(struct io_uring_sqe *sqe, struct exo_env *env, uint32_t graft,
+				       struct exo_graft_kill *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->graft = graft;
+	exo_prep_cmd(sqe, env, EXO_GRAFT_KILL, storage);
 }
 
 #undef EXO_PREP_INIT
