@@ -122,6 +122,9 @@ static void explain(const struct exo_graft_object *object, const struct exo_graf
 	else if (ret == -EOPNOTSUPP)
 		snprintf(text, size, "grafts are switched off (module parameter grafts=0), or the "
 			 "kernel can't translate this one; mode 0 would interpret it");
+	else if (ret == -EDQUOT)
+		snprintf(text, size, "the user has no room for it: see exoctl quota for grafts, their "
+			 "instructions and their machine code");
 	else if (ret < 0)
 		snprintf(text, size, "%s", exo_strerror(ret));
 }
