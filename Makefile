@@ -56,10 +56,12 @@ check: module $(filter-out build-bench,$(BUILDS))
 # What check-all has and check has not. "make check-all" runs the fuzzer for a minute, too: it is
 # one of the programs in selftests/LIST.
 check-rest: all
-	@$(TESTS) 6.12 7.2 debug
+	@tools/setup proof
+	@$(TESTS) --proof 6.12 7.2 debug
 
 check-all: all
-	@$(TESTS) --unit 6.1 6.12 7.2 debug
+	@tools/setup proof
+	@$(TESTS) --unit --proof 6.1 6.12 7.2 debug
 
 soak: all
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
@@ -97,7 +99,7 @@ help:
 	@echo 'make             build everything (module for KERNEL=6.1; also 6.12, 7.2, debug)'
 	@echo 'make run         the demonstration: a database on exo frames (in a VM, or here if /dev/exo exists)'
 	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
-	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, and a minute of fuzzing'
+	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, a minute of fuzzing, and the proofs'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
 	@echo 'make soak        the fuzzer for SOAK=3600 seconds'

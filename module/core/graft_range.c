@@ -46,6 +46,7 @@ static bool is_half(struct exo_range r)
     requires lo <= max && hi <= max;
     assigns \nothing;
     ensures valid(\result) && \result.lo <= max && \result.hi <= max;
+    ensures lo <= hi ==> \result.lo == lo && \result.hi == hi;
     ensures \forall integer x; 0 <= x <= max && in_arc(x, lo, hi) ==> in(x, \result);
     ensures max == EXO_WORD ==> \result.lo <= \result.hi || \result.lo > EXO_HALF;
 */
@@ -108,7 +109,7 @@ struct exo_range exo_range_half(struct exo_range r)
 		return r;
 	if (minus(EXO_WORD, r.hi, r.lo) >= EXO_HALF)
 		return exo_range_to(EXO_HALF);
-	return make(EXO_HALF, r.lo & EXO_HALF, r.hi & EXO_HALF);
+	return make(EXO_HALF, r.lo % (EXO_HALF + 1), r.hi % (EXO_HALF + 1));
 }
 
 /* Is the arc @a inside the arc @b? */
@@ -154,6 +155,8 @@ bool exo_range_within(struct exo_range a, struct exo_range b)
     requires max == EXO_WORD ==> r->lo <= r->hi || r->lo > EXO_HALF;
     assigns *r;
     ensures r->lo <= max && r->hi <= max;
+    ensures \old(r->lo) <= \old(r->hi) ==>
+	\old(r->lo) <= r->lo <= r->hi <= \old(r->hi);
     ensures max == EXO_WORD ==> r->lo <= r->hi || r->lo > EXO_HALF;
     ensures \forall integer x; in(x, \old(*r)) && in_arc(x, lo, hi) ==> \result && in(x, *r);
 */
@@ -218,11 +221,18 @@ bool exo_range_meet(struct exo_range *r, struct exo_range with)
 }
 
 /* The least and the greatest number, unsigned and signed. @r is an arc up to @max. */
+/*@ assigns \nothing;
+    ensures \forall integer x; in_arc(x, r.lo, r.hi) && x >= 0 ==> \result <= x;
+*/
 static u64 least(struct exo_range r)
 {
 	return r.lo <= r.hi ? r.lo : 0;
 }
 
+/*@ assigns \nothing;
+    ensures r.hi <= max ==> \result <= max;
+    ensures \forall integer x; in_arc(x, r.lo, r.hi) && x <= max ==> x <= \result;
+*/
 static u64 greatest(u64 max, struct exo_range r)
 {
 	return r.lo <= r.hi ? r.hi : max;
@@ -238,11 +248,19 @@ static u64 flip(u64 max, u64 x)
 	return x >= TOP(max) ? x - TOP(max) : x + TOP(max);
 }
 
+/*@ requires r.lo <= max && r.hi <= max && max % 2 == 1;
+    assigns \nothing;
+    ensures \result <= max;
+*/
 static u64 signed_least(u64 max, struct exo_range r)
 {
 	return flip(max, r.lo) <= flip(max, r.hi) ? r.lo : TOP(max);
 }
 
+/*@ requires r.lo <= max && r.hi <= max && max % 2 == 1;
+    assigns \nothing;
+    ensures \result <= max;
+*/
 static u64 signed_greatest(u64 max, struct exo_range r)
 {
 	return flip(max, r.lo) <= flip(max, r.hi) ? r.hi : TOP(max) - 1;
@@ -280,6 +298,9 @@ static struct exo_range arc_sub(u64 max, struct exo_range a, struct exo_range b)
 
 /* From here on arguments are plain intervals, lo <= hi. */
 
+/*@ requires a.hi <= max && b.hi <= max && a.lo <= a.hi && b.lo <= b.hi;
+    assigns \nothing;
+*/
 static struct exo_range int_mul(u64 max, struct exo_range a, struct exo_range b)
 {
 	if (a.hi != 0 && b.hi > max / a.hi)
@@ -288,6 +309,11 @@ static struct exo_range int_mul(u64 max, struct exo_range a, struct exo_range b)
 }
 
 /* Division by zero gives zero. */
+/*@ requires a.lo <= a.hi && b.lo <= b.hi;
+    assigns \nothing;
+    ensures b.lo == 0 ==> \result.lo == 0 && \result.hi == a.hi;
+    ensures b.lo != 0 ==> \result.lo == a.lo / b.hi && \result.hi == a.hi / b.lo;
+*/
 static struct exo_range int_div(struct exo_range a, struct exo_range b)
 {
 	struct exo_range r = { 0, a.hi };
@@ -300,6 +326,11 @@ static struct exo_range int_div(struct exo_range a, struct exo_range b)
 }
 
 /* Modulo zero leaves the dividend. */
+/*@ requires a.lo <= a.hi && b.lo <= b.hi;
+    assigns \nothing;
+    ensures \forall integer x, y; a.lo <= x <= a.hi && b.lo <= y <= b.hi ==>
+	\result.lo <= (y == 0 ? x : x % y) <= \result.hi;
+*/
 static struct exo_range int_mod(struct exo_range a, struct exo_range b)
 {
 	if (b.hi == 0 || a.hi < b.lo)
@@ -310,6 +341,7 @@ static struct exo_range int_mod(struct exo_range a, struct exo_range b)
 }
 
 /* The least 2^n - 1 that isn't less than @x. */
+/*@ assigns \nothing; */
 static u64 smear(u64 x)
 {
 	x |= x >> 1;
@@ -320,6 +352,9 @@ static u64 smear(u64 x)
 	return x | x >> 32;
 }
 
+/*@ requires a.lo <= a.hi <= max && b.lo <= b.hi <= max;
+    assigns \nothing;
+*/
 static struct exo_range int_and(u64 max, struct exo_range a, struct exo_range b)
 {
 	u64 ones = max - b.lo;
@@ -332,6 +367,7 @@ static struct exo_range int_and(u64 max, struct exo_range a, struct exo_range b)
 	return exo_range_to(a.hi < b.hi ? a.hi : b.hi);
 }
 
+/*@ assigns \nothing; */
 static struct exo_range int_or(struct exo_range a, struct exo_range b)
 {
 	if (exo_range_is_const(a) && exo_range_is_const(b))
@@ -339,6 +375,7 @@ static struct exo_range int_or(struct exo_range a, struct exo_range b)
 	return (struct exo_range){ a.lo > b.lo ? a.lo : b.lo, smear(a.hi | b.hi) };
 }
 
+/*@ assigns \nothing; */
 static struct exo_range int_xor(struct exo_range a, struct exo_range b)
 {
 	if (exo_range_is_const(a) && exo_range_is_const(b))
@@ -346,6 +383,9 @@ static struct exo_range int_xor(struct exo_range a, struct exo_range b)
 	return exo_range_to(smear(a.hi | b.hi));
 }
 
+/*@ requires bits <= 64 && by.lo <= by.hi;
+    assigns \nothing;
+*/
 static struct exo_range int_lsh(u64 max, u32 bits, struct exo_range a, struct exo_range by)
 {
 	if (by.hi >= bits || a.hi > max >> by.hi)
@@ -353,6 +393,9 @@ static struct exo_range int_lsh(u64 max, u32 bits, struct exo_range a, struct ex
 	return (struct exo_range){ a.lo << by.lo, a.hi << by.hi };
 }
 
+/*@ requires bits <= 64 && by.lo <= by.hi;
+    assigns \nothing;
+*/
 static struct exo_range int_rsh(u32 bits, struct exo_range a, struct exo_range by)
 {
 	if (by.hi >= bits)
@@ -360,12 +403,21 @@ static struct exo_range int_rsh(u32 bits, struct exo_range a, struct exo_range b
 	return (struct exo_range){ a.lo >> by.hi, a.hi >> by.lo };
 }
 
+/*@ requires x <= max && by < 64;
+    requires max == EXO_WORD || max == EXO_HALF;
+    assigns \nothing;
+    ensures \result <= max;
+*/
 static u64 arsh_one(u64 max, u64 x, u64 by)
 {
 	return x < TOP(max) ? x >> by : max - ((max - x) >> by);
 }
 
 /* @a is any arc. */
+/*@ requires max == EXO_WORD || max == EXO_HALF;
+    requires a.lo <= max && a.hi <= max && 0 < bits <= 64;
+    assigns \nothing;
+*/
 static struct exo_range arc_arsh(u64 max, u32 bits, struct exo_range a, struct exo_range by)
 {
 	u64 lo = signed_least(max, a), hi = signed_greatest(max, a);
@@ -380,12 +432,19 @@ static struct exo_range arc_arsh(u64 max, u32 bits, struct exo_range a, struct e
 		    arsh_one(max, hi, hi < TOP(max) ? least_by : most_by));
 }
 
+/*@ assigns \nothing;
+    ensures r.lo <= r.hi ==> \result == r;
+    ensures r.lo > r.hi ==> \result.lo == 0 && \result.hi == max;
+*/
 static struct exo_range plain(u64 max, struct exo_range r)
 {
 	return r.lo <= r.hi ? r : exo_range_to(max);
 }
 
 /* Moves the lower half up: signed 32-bit numbers stay exact. */
+/*@ requires valid(a);
+    assigns \nothing;
+*/
 static struct exo_range lsh_half(struct exo_range a)
 {
 	struct exo_range half = exo_range_half(a);
@@ -402,6 +461,7 @@ static struct exo_range lsh_half(struct exo_range a)
  *
  * Return: a range with all results (INV-GRAFT-20).
  */
+/*@ requires valid(a) && valid(b); */
 struct exo_range exo_range_alu(u32 op, bool wide, struct exo_range a, struct exo_range b)
 {
 	u64 max = wide ? EXO_WORD : EXO_HALF;
@@ -451,6 +511,22 @@ struct exo_range exo_range_alu(u32 op, bool wide, struct exo_range a, struct exo
  * Leaves of @r the numbers that are in the relation @op to some number of @b.
  * Return: false if there are none.
  */
+/*@ requires \valid(r) && valid(*r) && valid(b);
+    assigns *r;
+    ensures valid(*r);
+    ensures wide && op == EXO_JEQ ==> \forall integer x;
+	in(x, \old(*r)) && in(x, b) ==> \result && in(x, *r);
+    ensures wide && op == EXO_JNE ==> \forall integer x, y;
+	in(x, \old(*r)) && in(y, b) && x != y ==> \result && in(x, *r);
+    ensures wide && op == EXO_JGT ==> \forall integer x, y;
+	in(x, \old(*r)) && in(y, b) && x > y ==> \result && in(x, *r);
+    ensures wide && op == EXO_JGE ==> \forall integer x, y;
+	in(x, \old(*r)) && in(y, b) && x >= y ==> \result && in(x, *r);
+    ensures wide && op == EXO_JLT ==> \forall integer x, y;
+	in(x, \old(*r)) && in(y, b) && x < y ==> \result && in(x, *r);
+    ensures wide && op == EXO_JLE ==> \forall integer x, y;
+	in(x, \old(*r)) && in(y, b) && x <= y ==> \result && in(x, *r);
+*/
 static bool relate(u32 op, bool wide, struct exo_range *r, struct exo_range b)
 {
 	u64 max = wide ? EXO_WORD : EXO_HALF;
@@ -505,6 +581,10 @@ static bool relate(u32 op, bool wide, struct exo_range *r, struct exo_range b)
  *
  * Return: false if it can't hold; @a and @b are no use then.
  */
+/*@ requires \valid(a) && \valid(b) && \separated(a, b) && valid(*a) && valid(*b);
+    assigns *a, *b;
+    ensures valid(*a) && valid(*b);
+*/
 bool exo_range_refine(u32 op, bool wide, struct exo_range *a, struct exo_range *b)
 {
 	struct exo_range left = *a;
@@ -518,6 +598,7 @@ bool exo_range_refine(u32 op, bool wide, struct exo_range *a, struct exo_range *
  *
  * Return: the opposite; of SET it is UNSET.
  */
+/*@ assigns \nothing; */
 u32 exo_jmp_not(u32 op)
 {
 	switch (op) {
@@ -542,6 +623,7 @@ u32 exo_jmp_not(u32 op)
  *
  * Return: the one that says the same.
  */
+/*@ assigns \nothing; */
 u32 exo_jmp_swap(u32 op)
 {
 	switch (op) {
@@ -573,8 +655,10 @@ u32 exo_jmp_swap(u32 op)
 */
 bool exo_range_fits(struct exo_range r, u64 off, u64 size, u64 extent)
 {
-	r = arc_add(EXO_WORD, exo_range_word(r), exo_range_const(off));
-	return r.lo <= r.hi && size <= extent && r.hi <= extent - size;
+	struct exo_range word = exo_range_word(r);
+	u64 lo = plus(EXO_WORD, word.lo, off), hi = plus(EXO_WORD, word.hi, off);
+
+	return lo <= hi && size <= extent && hi <= extent - size;
 }
 
 /**
@@ -595,13 +679,16 @@ bool exo_range_fits(struct exo_range r, u64 off, u64 size, u64 extent)
 */
 bool exo_range_signed(struct exo_range r, u64 limit, s64 *lo, s64 *hi)
 {
-	struct exo_range small = { minus(EXO_WORD, 0, limit), limit };
+	const u64 zero = TOP(EXO_WORD);
+	u64 from, to;
 
 	r = exo_range_word(r);
-	if (!arc_within(EXO_WORD, r, small))
+	from = flip(EXO_WORD, r.lo);
+	to = flip(EXO_WORD, r.hi);
+	if (from > to || from < zero - limit || to > zero + limit)
 		return false;
-	*lo = r.lo <= limit ? (s64)r.lo : -(s64)minus(EXO_WORD, 0, r.lo);
-	*hi = r.hi <= limit ? (s64)r.hi : -(s64)minus(EXO_WORD, 0, r.hi);
+	*lo = from >= zero ? (s64)(from - zero) : -(s64)(zero - from);
+	*hi = to >= zero ? (s64)(to - zero) : -(s64)(zero - to);
 	return true;
 }
 

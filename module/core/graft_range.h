@@ -21,8 +21,14 @@
 #define EXO_RANGE_BITS 64
 #endif
 
+#if EXO_RANGE_BITS == 64
+/* Literals: in annotations ~0 is minus one. */
+#define EXO_WORD 0xffffffffffffffffULL
+#define EXO_HALF 0xffffffffULL
+#else
 #define EXO_WORD (~0ULL >> (64 - EXO_RANGE_BITS))
 #define EXO_HALF (EXO_WORD >> (EXO_RANGE_BITS / 2))
+#endif
 
 /* Not in the language: what holds when EXO_JSET does not jump. */
 #define EXO_JUNSET 0xe0
@@ -41,16 +47,25 @@ struct exo_range {
 */
 
 /* All numbers up to @max. */
+/*@ assigns \nothing;
+    ensures \result.lo == 0 && \result.hi == max;
+*/
 static inline struct exo_range exo_range_to(u64 max)
 {
 	return (struct exo_range){ 0, max };
 }
 
+/*@ assigns \nothing;
+    ensures \result.lo == x && \result.hi == x;
+*/
 static inline struct exo_range exo_range_const(u64 x)
 {
 	return (struct exo_range){ x, x };
 }
 
+/*@ assigns \nothing;
+    ensures \result <==> r.lo == r.hi;
+*/
 static inline bool exo_range_is_const(struct exo_range r)
 {
 	return r.lo == r.hi;
