@@ -222,6 +222,7 @@ bool exo_range_meet(struct exo_range *r, struct exo_range with)
 
 /* The least and the greatest number, unsigned and signed. @r is an arc up to @max. */
 /*@ assigns \nothing;
+    ensures \result <= r.lo;
     ensures \forall integer x; in_arc(x, r.lo, r.hi) && x >= 0 ==> \result <= x;
 */
 static u64 least(struct exo_range r)

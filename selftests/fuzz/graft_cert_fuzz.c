@@ -4,7 +4,7 @@
  * with some bytes changed. What is accepted is run, and must be as the certificate says at each step
  * (INV-GRAFT-22). make -C selftests/unit runs it for a minute.
  *
- * Input: struct head, @insns instructions, then certificate or changes (position 2, value 1).
+ * Input: struct head, @insns instructions unless SAMPLE is set, then certificate or changes (position 2, value 1).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,17 @@ struct head {
 	u64 arg[2];
 };
 
-#define FROM_PROVER 1
+#define FROM_PROVER 1		/* the certificate is the prover's, changed */
+#define SAMPLE 2		/* the graft is one of these: @insns says which */
+
+static const char *const samples[] = {
+	"mov r0 0\nmov r2 0\no:\nmov r3 0\ni:\nadd r0 1\nadd r3 1\njlt r3 8 i\nadd r2 1\njlt r2 10 o\nexit\n",
+	"mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nmov r5 r2\nadd r5 8\njgt r5 r3 out\n"
+	"l:\nldxdw r4 [r2+0]\nadd r0 r4\nmov r2 r5\nadd r5 8\njle r5 r3 l\nout:\nexit\n",
+	"ldxdw r2 [r1+16]\nstdw [r10-16] 7\nstxdw [r10-24] r1\njgt r2 100 l\nstw [r10-8] 1\nstw [r10-4] 1\n"
+	"ldxdw r1 [r10-24]\nl:\nldxdw r0 [r1+16]\njslt r2 r0 e\nldxdw r0 [r10-16]\ne:\nexit\n",
+	"mov32 r0 0\nmov32 r2 9\nl:\nadd32 r0 r2\nadd32 r2 -1\njsgt32 r2 -1 l\nexit\n",
+};
 
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size);
 
@@ -84,6 +94,7 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 	struct exo_graft_error error;
 	struct head head;
 	void *room, *made;
+	u32 len = 0;
 	u8 *cert;
 
 	if (!world)
@@ -93,13 +104,18 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 	memcpy(&head, bytes, sizeof(head));
 	bytes += sizeof(head);
 	size -= sizeof(head);
-	if (size < head.insns * sizeof(insns[0]))
-		return 0;
-	memcpy(insns, bytes, head.insns * sizeof(insns[0]));
-	bytes += head.insns * sizeof(insns[0]);
-	size -= head.insns * sizeof(insns[0]);
+	if (head.flags & SAMPLE) {
+		vec_assemble(samples[head.insns % 4], insns, &len, 256);
+	} else {
+		len = head.insns;
+		if (size < len * sizeof(insns[0]))
+			return 0;
+		memcpy(insns, bytes, len * sizeof(insns[0]));
+		bytes += len * sizeof(insns[0]);
+		size -= len * sizeof(insns[0]);
+	}
 	seed = head.seed | 1;
-	if (world_load(world, 1 + head.hook % 3, insns, head.insns, NULL, 0, head.hook % 3 == 2 ? 4096 : 0))
+	if (world_load(world, 1 + head.hook % 3, insns, len, NULL, 0, head.hook % 3 == 2 ? 4096 : 0))
 		return 0;
 	if (head.flags & FROM_PROVER) {
 		size_t n = size;
