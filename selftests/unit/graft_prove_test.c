@@ -515,6 +515,15 @@ TEST(exo_graft_prove__every_byte_of_a_certificate)
 					refused++;
 			}
 			copy[byte] = ((u8 *)cert)[byte];
+			/* both bounds of how far a measure has moved */
+			for (value = 1; value < 9 && byte + 4 < size; value++) {
+				copy[byte] = (u8)value;
+				copy[byte + 4] = (u8)value;
+				if (check(copy, size))
+					run_it(copy, size);
+				copy[byte] = ((u8 *)cert)[byte];
+				copy[byte + 4] = ((u8 *)cert)[byte + 4];
+			}
 		}
 		free(copy);
 		free(cert);
