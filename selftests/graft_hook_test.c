@@ -284,7 +284,7 @@ TEST_LONG(fault__replace_while_running, 120)
 				ASSERT_EQ(t_attach(fd, graft, view.id, 0, 0), 0);
 			}
 			rounds++;
-		} while (!test_late(start, 4000));
+		} while (rounds < test_rounds(1000, 10) && !test_late(start, 4000));
 		done = true;
 		for (i = 0; i < 2; i++)
 			pthread_join(thread[i], NULL);

@@ -502,3 +502,67 @@ TEST(jit__sysctls)
 	ASSERT_EQ(load.out_mode, EXO_GRAFT_INTERP);
 	ASSERT_EQ(t_write_file(enable, "1"), 0);
 }
+
+static volatile uint32_t racing;	/* the graft that all of them use */
+static volatile bool stop;
+
+static void *racer(void *arg)
+{
+	int fd = *(int *)arg;
+	struct exo_graft_info rows[4];
+
+	while (!stop) {
+		struct exo_graft_invoke run = { .graft = racing, .repeat = 50 };
+		struct exo_graft_list list = {
+			.size = sizeof(list), .count = 4, .rows = (uintptr_t)rows,
+		};
+		int ret = t_run(fd, &run);
+
+		if (ret && ret != -ENOENT && ret != -EACCES)
+			FAIL("run: %s", strerror(-ret));
+		if (!ret && run.out_status && run.out_status != EXO_GRAFT_ABORT_KILLED)
+			FAIL("status %u", run.out_status);
+		ASSERT_EQ(t_ioctl(fd, EXO_GRAFT_LIST, &list), 0);
+		ret = t_graft_info(fd, racing, rows);
+		ASSERT_EQ(!ret || ret == -ENOENT, 1);
+	}
+	return NULL;
+}
+
+/* Catches: a graft that is freed under somebody who runs it, looks at it or kills it. */
+TEST_LONG(race__unload_kill_run, 120)
+{
+	static const struct bpf_insn busy[] = {
+		MOVI(0, 0), ADDI(0, 1), JI(BPF_JNE, 0, 1000, -2), EXIT,
+	};
+	pthread_t threads[3];
+	unsigned int i, rounds, total = 0;
+	int fd = t_open();
+	uint64_t start;
+
+	FOR_ALL_MODES(m) {
+		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], busy);
+
+		stop = false;
+		racing = t_graft(fd, &load);
+		for (i = 0; i < 3; i++)
+			ASSERT_EQ(pthread_create(&threads[i], NULL, racer, &fd), 0);
+		start = test_now_ns();
+		rounds = 0;
+		do {
+			uint32_t old = racing;
+
+			racing = t_graft(fd, &load);
+			if (rounds++ % 3 == 0)
+				ASSERT_EQ(t_kill_graft(fd, old), 0);
+			ASSERT_EQ(t_unload(fd, old), 0);
+		} while (rounds < test_rounds(1000, 10) && !test_late(start, 2000));
+		total += rounds;
+		stop = true;
+		for (i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+		ASSERT_EQ(t_unload(fd, racing), 0);
+	}
+	test_note("%u grafts", total);
+	nothing_charged(fd);
+}

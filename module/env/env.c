@@ -204,6 +204,9 @@ void exo_envs_flush(void)
 	flush_workqueue(exo_env_wq);
 	rcu_barrier();
 	flush_workqueue(exo_env_wq);
+	/* The same once more: grafts have references, and are freed so themselves. */
+	rcu_barrier();
+	flush_workqueue(exo_env_wq);
 }
 
 /**

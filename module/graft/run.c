@@ -119,7 +119,7 @@ static __always_inline void count(struct exo_graft_window *win, u32 runs, u32 st
 		win->charged = charged;
 }
 
-/* What a run charged; a proof without a budget charges nothing that anybody sees. */
+/* What a run charged: of a proof without a budget only its entry is known. */
 static __always_inline u64 charged(const struct exo_graft *graft, const struct exo_graft_window *win)
 {
 	s64 left = max_t(s64, READ_ONCE(win->run.budget), 0);

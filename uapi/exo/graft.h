@@ -278,7 +278,8 @@ struct exo_graft_detach {
  * @out: from the context; all zero if the run was aborted
  * @out_status: enum exo_graft_status of the last run
  * @out_runs: runs that were begun
- * @out_charged: what the last run charged; a proof that isn't mixed charges nothing
+ * @out_charged: what the last run charged; a proof that isn't mixed only its entry,
+ *	one for each slot
  * @out_ns: time of all runs
  * @out_cycles: the same by the time stamp counter
  *
