@@ -270,14 +270,6 @@ static int decode_insn(struct exo_graft_prog *prog, u32 slot, struct exo_graft_e
 	}
 }
 
-static bool is_jump(const struct exo_insn *insn)
-{
-	u32 class = EXO_CLASS(insn->code);
-
-	return (class == EXO_JMP || class == EXO_JMP32) && insn->code != (EXO_JMP | EXO_CALL) &&
-	       insn->code != (EXO_JMP | EXO_EXIT);
-}
-
 /* Does what follows @insn run after it? */
 static bool falls_through(const struct exo_insn *insn)
 {
@@ -289,7 +281,7 @@ static int decode_targets(struct exo_graft_prog *prog, struct exo_graft_error *e
 	s64 slot, target;
 
 	for (slot = 0; slot < prog->len; slot++) {
-		if (prog->slots[slot] & EXO_SLOT_SECOND || !is_jump(&prog->insns[slot]))
+		if (prog->slots[slot] & EXO_SLOT_SECOND || !exo_is_jump(prog->insns[slot].code))
 			continue;
 		target = slot + 1 + prog->insns[slot].off;
 		if (target < 0 || target >= prog->len || prog->slots[target] & EXO_SLOT_SECOND)
@@ -318,7 +310,7 @@ static u32 sweep(struct exo_graft_prog *prog, u32 from)
 			continue;
 		if (falls_through(insn) && next < prog->len)
 			prog->slots[next] |= REACHED;
-		if (!is_jump(insn))
+		if (!exo_is_jump(insn->code))
 			continue;
 		target = slot + 1 + insn->off;
 		if (target < slot && target < again && !(prog->slots[target] & REACHED))

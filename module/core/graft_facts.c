@@ -43,6 +43,7 @@ static void forget_block(struct lower *l)
 {
 	__builtin_memset(l->span, 0, sizeof(l->span));
 	l->ax = AX_NONE;
+	l->held = AX_NONE;
 }
 
 /** exo_facts_start() - the state at a graft's entry */
@@ -84,6 +85,8 @@ void exo_facts_kill(struct lower *l, u32 regs)
 		l->span[1][i] = (struct span){};
 		if (l->ax == i)
 			l->ax = AX_NONE;
+		if (l->held == i)
+			l->held = AX_NONE;
 	}
 }
 

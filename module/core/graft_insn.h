@@ -94,4 +94,11 @@ static inline u32 exo_insn_size(u8 code)
 	return EXO_SIZE(code) == EXO_DW ? 8 : EXO_SIZE(code) == EXO_W ? 4 : EXO_SIZE(code) == EXO_H ? 2 : 1;
 }
 
+/* A jump, taken or not: no call, no exit. */
+static inline bool exo_is_jump(u8 code)
+{
+	return (EXO_CLASS(code) == EXO_JMP || EXO_CLASS(code) == EXO_JMP32) &&
+	       code != (EXO_JMP | EXO_CALL) && code != (EXO_JMP | EXO_EXIT);
+}
+
 #endif

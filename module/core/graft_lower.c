@@ -133,6 +133,8 @@ u8 exo_lower_take(struct lower *l, u32 busy)
 			       home_slot(l, HOME_SPARE + l->borrowed++), 0);
 		l->used |= 1U << HOME_SPARE;
 	}
+	if (reg == l->home[HOME_SPARE])
+		l->held = AX_NONE;
 	l->working |= 1U << reg;
 	return reg;
 }
@@ -326,7 +328,7 @@ static void lower_call(struct lower *l, const struct exo_insn *insn)
 
 static void lower_insn(struct lower *l, const struct exo_insn *insn)
 {
-	if (exo_insn_is_jump(insn)) {
+	if (exo_is_jump(insn->code)) {
 		lower_jump(l, insn);
 	} else if (insn->code == (EXO_JMP | EXO_CALL)) {
 		lower_call(l, insn);
@@ -360,6 +362,7 @@ static void lower_body(struct lower *l)
 	l->written = 0;
 	l->need = 0;
 	l->ax = AX_NONE;
+	l->held = AX_NONE;
 	if (l->sandbox)
 		exo_facts_start(l);
 	for (l->slot = 0; l->slot < prog->len && !l->full; l->slot++) {

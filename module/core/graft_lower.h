@@ -76,6 +76,8 @@ struct lower {
 	struct span span[2][EXO_R10];	/* [write] */
 	u8 ax;				/* AX is the real address of this register plus ax_off */
 	s32 ax_off;
+	u8 held;				/* the same of the spare register, or AX_NONE */
+	s32 held_off;
 	/* of the access that was translated last */
 	u8 base;
 	s16 off;
@@ -102,14 +104,6 @@ void exo_facts_load(struct lower *l, u8 dst, s64 address, u32 size);
 void exo_facts_jump(struct lower *l, const struct exo_insn *insn, u32 target);
 s64 exo_facts_const(const struct lower *l, u8 reg);
 void exo_facts_lookahead(const struct lower *l, u8 reg, struct span hull[2]);
-
-static inline bool exo_insn_is_jump(const struct exo_insn *insn)
-{
-	u32 class = EXO_CLASS(insn->code);
-
-	return (class == EXO_JMP || class == EXO_JMP32) && insn->code != (EXO_JMP | EXO_CALL) &&
-	       insn->code != (EXO_JMP | EXO_EXIT);
-}
 
 static inline bool exo_insn_is_memory(const struct exo_insn *insn)
 {

@@ -187,12 +187,40 @@ static bool check_block(struct lower *l, u8 reg, bool write, s32 *ax_off)
 	return check_span(l, reg, &hull[write], write);
 }
 
+/* AX is about to become another address: the spare register takes it, if the block will want it again. */
+static void hold(struct lower *l, u8 reg)
+{
+	u8 spare = l->home[HOME_SPARE];
+	struct span hull[2];
+
+	if (l->ax >= EXO_R10 || l->ax == reg || spare == NO_REG || l->working >> spare & 1)
+		return;
+	exo_facts_lookahead(l, l->ax, hull);
+	if (hull[0].lo >= hull[0].hi && hull[1].lo >= hull[1].hi)
+		return;
+	l->held = l->ax;
+	l->held_off = l->ax_off;
+	exo_lower_emit(l, EXO_ALU64 | EXO_MOV | EXO_X, spare, EXO_AX, 0, 0);
+}
+
+static bool reaches(s32 off, s32 hi, s32 from)
+{
+	return off - from >= -SPAN_MAX && hi <= from;
+}
+
 static bool access_unknown(struct lower *l, u8 reg, s32 off, u32 size, bool write, bool atomic)
 {
 	struct span own = { off, off + (s32)size };
 	bool fresh = false;
 	s32 ax_off;
 
+	if (within(&own, &l->span[write][reg]) && !atomic && l->held == reg && l->ax != reg &&
+	    reaches(off, own.hi, l->held_off)) {
+		l->base = l->home[HOME_SPARE];
+		l->off = (s16)(off - l->held_off);
+		return true;
+	}
+	hold(l, reg);
 	if (!within(&own, &l->span[write][reg])) {
 		if (!check_block(l, reg, write, &ax_off))
 			return false;
@@ -204,7 +232,7 @@ static bool access_unknown(struct lower *l, u8 reg, s32 off, u32 size, bool writ
 		exo_lower_abort_if(l, EXO_JMP | EXO_JNE | EXO_K, EXO_AX, 0, 0, EXO_GRAFT_ABORT_ACCESS);
 		fresh = false;
 	}
-	if (!fresh && (l->ax != reg || off - l->ax_off < -SPAN_MAX || own.hi > l->ax_off)) {
+	if (!fresh && (l->ax != reg || !reaches(off, own.hi, l->ax_off))) {
 		ax_off = l->span[write][reg].hi - off <= SPAN_MAX ? l->span[write][reg].hi : own.hi;
 		ax_from(l, reg, ax_off);
 		fresh = true;

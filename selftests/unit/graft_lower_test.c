@@ -254,7 +254,7 @@ TEST(exo_graft_lower__barriers_where_the_checker_says)
 			const struct exo_insn *insn = &raw->insns[at];
 			u32 to = at + 1 + insn->off, origin = raw->origin[at];
 
-			if (origin < gen->len && exo_insn_is_jump(insn) && raw->origin[to] < gen->len &&
+			if (origin < gen->len && exo_is_jump(insn->code) && raw->origin[to] < gen->len &&
 			    raw->origin[to] != origin)
 				CHECK(raw->origin[to - 1] != raw->origin[to]);
 		}
