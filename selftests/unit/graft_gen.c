@@ -202,7 +202,8 @@ static void make_context(struct gen *gen)
 
 static void make_memory(struct gen *gen)
 {
-	u32 base, n = 1 + below(gen, 6);
+	u32 base, other, n = 1 + below(gen, 6);
+	bool loads;
 	s32 off;
 
 	if (once_in(gen, 4)) {
@@ -216,10 +217,18 @@ static void make_memory(struct gen *gen)
 		return;
 	}
 	base = !gen->careful && once_in(gen, 8) ? reg(gen) : make_address(gen);
+	other = base;
+	if (once_in(gen, 3)) {
+		/* Two pointers in turn. */
+		loads = gen->loads;
+		other = make_address(gen);
+		gen->loads |= loads;
+		n += 4;
+	}
 	off = offset(gen);
 	/* Unrolled. */
 	while (n--) {
-		make_access(gen, base, off);
+		make_access(gen, n & 1 ? base : other, off);
 		off += 1 << below(gen, 4);
 		if (off > 32767)
 			off = 0;
