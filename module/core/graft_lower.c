@@ -173,8 +173,10 @@ static u32 forward(const struct lower *l)
 	return l->at - 1;
 }
 
+/* Two ways meet here: what a reader of the code would have to prove of both is forgotten. */
 static void land(struct lower *l, u32 jump)
 {
+	l->held = AX_NONE;
 	if (!l->full)
 		l->target->insns[jump].off = (s16)(l->at - jump - 1);
 }

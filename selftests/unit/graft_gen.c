@@ -261,8 +261,8 @@ static void make_call(struct gen *gen)
 		if (arg->type == EXO_ARG_SCALAR && arg->max < 1000)
 			put(gen, EXO_ALU64 | EXO_MOV | EXO_K, 1 + i, 0, 0, (s32)below(gen, (u32)arg->max + 1 + once_in(gen, 16)));
 		else if (arg->type == EXO_ARG_STATE && gen->state_size && !once_in(gen, 12))
-			imm64(gen, 1 + i, below(gen, gen->state_size / 8 + once_in(gen, 8)) * 8 + 4 * once_in(gen, 16),
-			      EXO_PSEUDO_STATE);
+			imm64(gen, 1 + i, once_in(gen, 16) ? gen->state_size :
+			      4 * below(gen, gen->state_size / 4) & (once_in(gen, 16) ? ~0U : ~7U), EXO_PSEUDO_STATE);
 		else if (arg->type != EXO_ARG_NONE && once_in(gen, 2))
 			put(gen, EXO_ALU64 | EXO_MOV | EXO_K, 1 + i, 0, 0, imm(gen));
 	}
