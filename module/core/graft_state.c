@@ -212,20 +212,25 @@ static int move(struct exo_flow *flow, const struct exo_insn *in, bool wide)
 static int number_op(struct exo_flow *flow, u32 op, bool wide, struct exo_val *dst,
 		     const struct exo_val *src)
 {
-	struct exo_val old = *dst;
+	struct exo_val old = *dst, was;
 	const struct exo_val *by = src;
 
 	if (op == EXO_ADD && exo_range_is_const(old.arch) && !exo_range_is_const(src->arch)) {
 		*dst = *src;
 		by = &old;
 	}
+	was = *dst;
 	if (op == EXO_ADD || op == EXO_SUB)
 		shift_ties(dst, dst->arch, wide, op == EXO_SUB, by->arch);
 	else
 		forget_ties(dst);
-	if (dst->kind == EXO_KIND_LEFT)
+	/* What is left grows as the pointer goes back. */
+	if (dst->kind == EXO_KIND_LEFT && dst->id && wide)
+		dst->delta = 2 * was.delta - dst->delta;
+	else
+		dst->kind = EXO_KIND_SCALAR;
+	if (was.kind == EXO_KIND_LEFT && dst->kind == EXO_KIND_SCALAR)
 		forget_ties(dst);
-	dst->kind = EXO_KIND_SCALAR;
 	dst->zeros = (u8)exo_zeros_alu(op, old.zeros, src->zeros, src->spec);
 	dst->arch = exo_range_alu(op, wide, old.arch, src->arch);
 	dst->spec = exo_range_alu(op, wide, old.spec, src->spec);
@@ -501,6 +506,8 @@ static void narrow(struct exo_flow *flow, u32 loc, struct exo_range r)
 					     exo_range_const((u64)((s64)v->delta - of.delta)));
 		if (!exo_range_meet(&v->arch, mine))
 			st->dead = true;
+		else
+			exo_range_align(&v->arch, v->zeros);
 	}
 }
 

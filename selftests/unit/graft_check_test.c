@@ -220,6 +220,11 @@ TEST(exo_graft_check__every_comparison_with_data_end)
 
 TEST(exo_graft_check__length_of_data)
 {
+	refuse(PURE, EXO_GRAFT_E_BOUNDS, 7,
+	       "mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nsub r3 r2\nadd r3 -4\njslt r3 8 l\nadd r2 4\n"
+	       "ldxdw r0 [r2+1]\nl:\nexit\n");
+	accept(PURE, "mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nsub r3 r2\nadd r3 -4\njslt r3 8 l\nadd r2 4\n"
+	       "ldxdw r0 [r2+0]\nl:\nexit\n");
 	accept(PURE, "mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nsub r3 r2\njlt r3 20 l\nldxb r0 [r2+19]\nl:\nexit\n");
 	accept(PURE, "mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nsub r3 r2\njslt r3 20 l\nldxb r0 [r2+19]\nl:\nexit\n");
 	refuse(PURE, EXO_GRAFT_E_BOUNDS, 5,
@@ -319,6 +324,9 @@ TEST(exo_graft_check__loops_over_data)
 		/* two pointers, one ahead */
 		"mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\nmov r5 r2\nadd r5 8\njgt r5 r3 out\n"
 		"l:\nldxdw r4 [r2+0]\nadd r0 r4\nmov r2 r5\nadd r5 8\njle r5 r3 l\nout:\nexit\n",
+		/* end - p >= 4, counted beside the pointer */
+		"mov r0 0\nldxdw r3 [r1+8]\nldxdw r2 [r1+0]\nsub r3 r2\njslt r3 4 out\n"
+		"l:\nldxw r4 [r2+0]\nadd r0 r4\nadd r2 4\nadd r3 -4\njsgt r3 3 l\nout:\nexit\n",
 		/* steps that vary */
 		"mov r0 0\nldxdw r2 [r1+0]\nldxdw r3 [r1+8]\n"
 		"l:\nmov r5 r2\nadd r5 16\njgt r5 r3 out\nldxb r4 [r2+0]\nand r4 15\nadd r4 1\nadd r2 r4\nja l\nout:\nexit\n",
