@@ -310,15 +310,22 @@ int exo_flow_store(struct exo_flow *flow)
 {
 	const struct exo_insn *in = &flow->prog->insns[flow->slot];
 	bool reg = EXO_CLASS(in->code) == EXO_STX;
+	struct exo_graft_error broken;
 	struct access to;
 	u32 loc;
 	int ret, bad;
 
 	bad = check_access(flow, in->dst, in->off, exo_insn_size(in->code), &to);
-	if (is_fatal(flow, bad))
+	if (is_fatal(flow, bad) || is_nowhere(flow, &to))
 		return bad;
-	if (is_nowhere(flow, &to))
-		return bad;
+	/*
+	 * A load may run ahead: it must not see what the kernel's stack had here before, nor take a pointer
+	 * for a number or the reverse.
+	 */
+	broken = *flow->err;
+	flow->behind = to.region == EXO_REGION_STACK &&
+		       (check_stack_read(flow, &to, in->dst) || (reg && check_stored(flow, in->src)));
+	*flow->err = broken;
 	loc = to.region == EXO_REGION_STACK ? whole_slot(&to) : NO_SLOT;
 	if (loc != NO_SLOT && (!reg || flow->st->v[in->src].kind != EXO_KIND_NONE)) {
 		if (reg) {
@@ -330,9 +337,7 @@ int exo_flow_store(struct exo_flow *flow)
 		flow->st->v[loc].init = 0xff;
 		return bad;
 	}
-	ret = reg ? check_stored(flow, in->src) : 0;
-	if (!ret)
-		ret = check_write(flow, &to, in->dst);
+	ret = reg && check_stored(flow, in->src) ? -EINVAL : check_write(flow, &to, in->dst);
 	if (!ret && to.region == EXO_REGION_STACK)
 		write_stack(flow, &to);
 	return ret ? ret : bad;
@@ -365,8 +370,7 @@ int exo_flow_atomic(struct exo_flow *flow)
 	if (!bad && !flow->st->dead && !is_aligned(p, &to, in->off))
 		bad = out_of_bounds(flow, EXO_GRAFT_E_ALIGN, in->dst, in->off, size, size);
 	ret = check_stored(flow, in->src);
-	if (!ret && in->imm == EXO_CMPXCHG)
-		ret = check_stored(flow, EXO_R0);
+	ret = ret || in->imm != EXO_CMPXCHG ? ret : check_stored(flow, EXO_R0);
 	if (!ret && !is_nowhere(flow, &to))
 		ret = check_write(flow, &to, in->dst);
 	if (!ret && !is_nowhere(flow, &to) && to.region == EXO_REGION_STACK) {
@@ -387,10 +391,9 @@ static int check_number_arg(struct exo_flow *flow, const struct exo_helper_arg *
 {
 	struct exo_range may = { arg->min, arg->max };
 	const struct exo_val *v = &flow->st->v[reg];
-	int ret = check_stored(flow, reg);
 
-	if (ret)
-		return ret;
+	if (check_stored(flow, reg))
+		return -EINVAL;
 	if (!exo_range_within(v->spec, may))
 		exo_flow_barrier(flow);
 	if (flow->st->dead || exo_range_within(v->arch, may))

@@ -296,7 +296,8 @@ static int check_all(struct check *c)
 			return bad_cert(c, EXO_GRAFT_E_CERT_MISSING, NULL);
 		}
 		c->flow.slot = slot;
-		c->flow.barrier = false;
+		c->flow.barrier = c->flow.behind;
+		c->flow.behind = false;
 		if (check_slot(c, &goes_on))
 			return -EINVAL;
 		if (c->flow.barrier)

@@ -234,6 +234,9 @@ static int number_op(struct exo_flow *flow, u32 op, bool wide, struct exo_val *d
 	dst->zeros = (u8)exo_zeros_alu(op, old.zeros, src->zeros, src->spec);
 	dst->arch = exo_range_alu(op, wide, old.arch, src->arch);
 	dst->spec = exo_range_alu(op, wide, old.spec, src->spec);
+	/* Lowered code tests for zero first, and may guess wrong: DIV makes 0 then, MOD nothing. */
+	if ((op == EXO_DIV || op == EXO_MOD) && EXO_SRC(flow->prog->insns[flow->slot].code) == EXO_X)
+		dst->spec = exo_range_alu(op, wide, old.spec, any);
 	exo_range_align(&dst->spec, dst->zeros);
 	if (!flow->st->dead)
 		exo_range_align(&dst->arch, dst->zeros);

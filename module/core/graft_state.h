@@ -88,6 +88,7 @@ struct exo_state {
  * @err: out: what is wrong
  * @slot: the instruction
  * @barrier: out: a speculation barrier is needed before it
+ * @behind: out: a speculation barrier is needed behind it
  */
 struct exo_flow {
 	const struct exo_graft_prog *prog;
@@ -95,6 +96,7 @@ struct exo_flow {
 	struct exo_graft_error *err;
 	u32 slot;
 	bool barrier;
+	bool behind;
 };
 
 static inline u32 exo_locs(const struct exo_graft_prog *prog)

@@ -144,7 +144,7 @@ TEST(exo_graft_check__pointers_leak_nowhere)
 	accept(PURE, "ldxdw r2 [r1+0]\nldxdw r0 [r1+8]\nsub r0 r2\nexit\n");
 	accept(PURE, "mov r0 r10\nsub r0 r10\nexit\n");
 	accept(PURE, "stxdw [r10-8] r1\nldxdw r2 [r10-8]\nldxdw r0 [r2+16]\nexit\n");
-	CHECK_EQ(barriers(), 1);
+	CHECK_EQ(barriers(), 2);
 }
 
 TEST(exo_graft_check__context_fields)
@@ -267,6 +267,39 @@ TEST(exo_graft_check__helper_arguments)
 }
 
 /* INV-GRAFT-24 */
+TEST(exo_graft_check__divisors_may_be_taken_for_zero)
+{
+	accept(TXN, "ldxdw r3 [r1+0]\nmod r3 64\nldstate r4 0\nadd r4 r3\nldxb r0 [r4+0]\nexit\n");
+	CHECK_EQ(barriers(), 0);
+	accept(TXN, "ldxdw r3 [r1+0]\nmov r2 64\nmod r3 r2\nldstate r4 0\nadd r4 r3\nldxb r0 [r4+0]\nexit\n");
+	CHECK_EQ(barriers(), 1);
+	accept(TXN, "ldxdw r3 [r1+0]\nmov r2 64\nmod32 r3 r2\nldstate r4 0\nadd r4 r3\nldxb r0 [r4+0]\nexit\n");
+	CHECK_EQ(barriers(), 1);
+	accept(TXN, "ldxdw r3 [r1+0]\nand r3 511\nadd r3 512\nmov r2 8\ndiv r3 r2\nldstate r4 0\nadd r4 r3\n"
+	       "ldxb r0 [r4-64]\nexit\n");
+	CHECK_EQ(barriers(), 1);
+}
+
+/* INV-GRAFT-24 */
+TEST(exo_graft_check__no_load_runs_ahead_of_the_first_store)
+{
+	accept(TXN, "stdw [r10-8] 8\nldxdw r3 [r10-8]\nand r3 63\nlsh r3 6\nldstate r2 0\nadd r2 r3\n"
+	       "ldxdw r0 [r2+0]\nexit\n");
+	CHECK_EQ(barriers(), 1);
+	CHECK(slots[1] & EXO_SLOT_NOSPEC);
+	/* a number over a number hides nothing */
+	accept(TXN, "stdw [r10-8] 8\nstdw [r10-8] 9\nldxdw r0 [r10-8]\nexit\n");
+	CHECK_EQ(barriers(), 1);
+	accept(TXN, "stw [r10-8] 8\nstw [r10-4] 9\nldxdw r0 [r10-8]\nexit\n");
+	CHECK_EQ(barriers(), 2);
+	/* a number over a pointer does, and the other way round */
+	accept(TXN, "stxdw [r10-8] r1\nstdw [r10-8] 9\nldxdw r0 [r10-8]\nexit\n");
+	CHECK(slots[1] & slots[2] & EXO_SLOT_NOSPEC);
+	accept(TXN, "stdw [r10-8] 9\nstxdw [r10-8] r1\nmov r0 0\nexit\n");
+	CHECK(slots[1] & slots[2] & EXO_SLOT_NOSPEC);
+}
+
+/* INV-GRAFT-24 */
 TEST(exo_graft_check__a_bound_from_a_branch_needs_a_barrier)
 {
 	accept(TXN, "mov r0 0\nldxdw r3 [r1+0]\njgt r3 4088 l\nldstate r2 0\nadd r2 r3\nldxdw r0 [r2+0]\nl:\nexit\n");
@@ -274,7 +307,7 @@ TEST(exo_graft_check__a_bound_from_a_branch_needs_a_barrier)
 	CHECK(slots[6] & EXO_SLOT_NOSPEC);
 	/* a number that has been in the stack is speculatively unknown */
 	accept(TXN, "stdw [r10-8] 8\nldxdw r3 [r10-8]\nldstate r2 0\nadd r2 r3\nldxdw r0 [r2+0]\nexit\n");
-	CHECK_EQ(barriers(), 1);
+	CHECK_EQ(barriers(), 2);
 	/* once is enough */
 	accept(TXN, "mov r0 0\nldxdw r3 [r1+0]\njgt r3 4080 l\nldstate r2 0\nadd r2 r3\nldxdw r0 [r2+0]\n"
 	       "ldxdw r4 [r2+8]\nadd r0 r4\nl:\nexit\n");
