@@ -329,20 +329,6 @@ TEST(env__death)
 	nothing_charged(other);
 }
 
-static long long mem_available(void)
-{
-	char line[128];
-	long long kb = -1;
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %lld", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
-}
-
 /* Catches: a leak at loading, running or unloading. */
 TEST_LONG(load__many_times, 600)
 {
@@ -350,22 +336,26 @@ TEST_LONG(load__many_times, 600)
 	struct exo_graft_load txn = GRAFT(EXO_HOOK_TXN, EXO_GRAFT_INTERP, endless);
 	unsigned int i, rounds = test_rounds(2000, 4);
 	int fd = t_open();
-	long long before = 0;
+	uint64_t before = 0, after;
 
 	txn.state_pages = 1;
 	for (i = 0; i < rounds; i++) {
 		struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
 
 		if (i == rounds / 10)
-			before = mem_available();
+			before = test_free_kib();
 		ASSERT_EQ(t_run(fd, &run), 0);
 		ASSERT_EQ(t_unload(fd, run.graft), 0);
 		ASSERT_EQ(t_unload(fd, t_graft(fd, &txn)), 0);
 	}
 	nothing_charged(fd);
 	test_sleep_ms(500);
-	test_note("%lld KiB less than after the first tenth", before - mem_available());
-	ASSERT_LT(before - mem_available(), 16384);
+	after = test_free_kib();
+	/* This made Linux borrow the idle frames: it keeps them for a second. */
+	test_sleep_ms(1100);
+	test_note("%lld KiB less than after the first tenth", (long long)(before - after));
+	/* A page from each round would be more. */
+	ASSERT_LT((long long)(before - after), 4096);
 }
 
 /* Catches: a stranger who sees or touches a graft. */

@@ -113,5 +113,7 @@ void test_sync_post(struct test_sync *sync);
 void test_sync_wait(struct test_sync *sync);
 /* Zeroed memory that children share. */
 void *test_shared(size_t len);
+/* Memory that is free or could be at once, in KiB: to see whether many rounds of something leak. */
+uint64_t test_free_kib(void);
 
 #endif

@@ -3,7 +3,6 @@
  * Loading and unloading the module a hundred times, with traffic between (INV-ENV-3). It needs the module
  * as a file, unloaded: $EXO_MODULE, or /root/exo.ko in the test machine.
  */
-#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -54,54 +53,6 @@ static void wait_device(void)
 
 	for (i = 0; i < 2000 && access(t_device(), R_OK | W_OK); i++)
 		test_sleep_ms(1);
-}
-
-static uint64_t mem_kib(const char *field)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long long value = 0;
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, field, strlen(field)))
-			sscanf(line + strlen(field), ": %llu", &value);
-	if (file)
-		fclose(file);
-	return value;
-}
-
-/* Pages that are free, but on a processor's own list: MemFree leaves them out, and it is tens of MiB. */
-static uint64_t listed_kib(void)
-{
-	FILE *file = fopen("/proc/zoneinfo", "re");
-	unsigned long long count, pages = 0;
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, " count: %llu", &count) == 1)
-			pages += count;
-	if (file)
-		fclose(file);
-	return pages * (PAGE / 1024);
-}
-
-/*
- * Everything that is free or could be at once. Shrinking a slab cache gives its empty slabs back, and
- * on a kernel with KASAN the freed objects that it keeps back to catch late uses, which otherwise are up to
- * a 32nd of memory.
- */
-static uint64_t free_kib(void)
-{
-	glob_t caches;
-	size_t i;
-
-	t_write_file("/proc/sys/vm/drop_caches", "3");
-	if (!glob("/sys/kernel/slab/*/shrink", 0, NULL, &caches)) {
-		for (i = 0; i < caches.gl_pathc; i++)
-			t_write_file(caches.gl_pathv[i], "1");
-		globfree(&caches);
-	}
-	return mem_kib("MemFree") + mem_kib("Cached") + listed_kib();
 }
 
 static void traffic(void)
@@ -157,10 +108,10 @@ TEST_LONG(load__a_hundred_times, 300)
 		ASSERT_NE(access("/sys/kernel/tracing/events/exo", F_OK), 0);
 		/* The first rounds fill caches. */
 		if (i == n / 5)
-			before = free_kib();
+			before = test_free_kib();
 	}
 	test_sleep_ms(200);
-	after = free_kib();
+	after = test_free_kib();
 	test_note("free memory: %lld KiB less after %u rounds", (long long)(before - after), n - n / 5);
 	/* Less than what a pool of one block has besides its pages, from each round. */
 	ASSERT_LT((long long)before - (long long)after, 2 << 10);

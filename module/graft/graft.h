@@ -125,6 +125,7 @@ struct exo_graft_window {
  * @env: who loaded it, with a reference
  * @number: in exo_grafts
  * @mode: enum exo_graft_mode
+ * @blind: constants in its machine code are blinded
  * @barriers: it was lowered with speculation barriers
  * @stop: EXO_GRAFT_STOP_*: no invocation begins any more
  * @attached: places
@@ -153,6 +154,7 @@ struct exo_graft {
 	struct exo_env *env;
 	u32 number;
 	u32 mode;
+	bool blind;
 	bool barriers;
 	u32 stop;
 	atomic_t attached;

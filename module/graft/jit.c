@@ -5,7 +5,7 @@
  * It is called in the loader's context, not in a worker: what it allows depends on who asks. The
  * program is of no type (BPF_PROG_TYPE_UNSPEC), as those of setsockopt(SO_ATTACH_FILTER) are, so
  * it gets the barrier against branch history that unprivileged programs need; and its constants
- * are blinded whatever the sysctl says (INV-GRAFT-31). There is no table of exceptions: a graft
+ * are blinded whatever the sysctl says, unless CAP_PERFMON asked otherwise (INV-GRAFT-31). There is no table of exceptions: a graft
  * touches only memory that is always mapped.
  */
 #include <linux/mm.h>
@@ -55,7 +55,9 @@ static int translate(struct exo_graft *graft, const struct exo_graft_target *tar
 	bpf->len = target->len;
 	bpf->type = BPF_PROG_TYPE_UNSPEC;
 	bpf->aux->stack_depth = target->stack;
-	bpf->blinding_requested = 1;
+	/* bpf_jit_harden=2 has asked already */
+	if (graft->blind)
+		bpf->blinding_requested = 1;
 	exo_bpf_require_jit(bpf);
 	bpf = bpf_prog_select_runtime(bpf, &ret);
 	/* Some kernels fall back to their interpreter and call that a success. */

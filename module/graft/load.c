@@ -180,6 +180,7 @@ static int fill(struct exo_graft *graft, struct exo_graft_load *cmd)
 		return ret;
 	exo_graft_layout(prog, &graft->layout);
 	graft->budget = (s64)prog->hook->budget - prog->len;
+	graft->blind = !(cmd->flags & EXO_GRAFT_LOAD_NO_BARRIERS);
 	graft->barriers = barriers_wanted(cmd);
 	if (prog->hook->helpers & (1U << EXO_HELPER_TRACE)) {
 		graft->log = kcalloc(EXO_GRAFT_TRACES, sizeof(*graft->log), GFP_KERNEL_ACCOUNT);

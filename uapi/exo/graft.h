@@ -163,7 +163,7 @@ struct exo_graft_error {
 
 #define EXO_GRAFT_LOAD_SANDBOX (1U << 0)	/* if there is no proof, the sandbox will do */
 #define EXO_GRAFT_LOAD_INTERP (1U << 1)		/* if the kernel doesn't translate it, interpret it */
-#define EXO_GRAFT_LOAD_NO_BARRIERS (1U << 2)	/* CAP_PERFMON: without speculation barriers */
+#define EXO_GRAFT_LOAD_NO_BARRIERS (1U << 2)	/* CAP_PERFMON: no speculation barriers, constants not blinded */
 
 /**
  * struct exo_graft_load - EXO_GRAFT_LOAD: check a graft, translate it, keep it
