@@ -15,6 +15,7 @@
 #include "core/quota.h"
 #include "env/env.h"
 #include "mem/frame.h"
+#include "mem/pool.h"
 
 /* Guards the table, the defaults, and every user's limits, envs, views and reserved. */
 static DEFINE_SPINLOCK(users_lock);
@@ -203,43 +204,59 @@ void exo_user_put(struct exo_user *user)
 	kfree(user);
 }
 
-static int charge_env_locked(struct exo_user *user, bool privileged)
+/* @missing: frames that the pool lacks for another minimum. */
+static int charge_env(struct exo_user *user, bool privileged, u64 *missing)
 {
-	lockdep_assert_held(&users_lock);
+	int ret = -EDQUOT;
+	u32 present;
+
+	*missing = 0;
+	spin_lock(&users_lock);
+	present = exo_pool_present();
 	if (!exo_quota_fits(atomic_read(&user->envs), 1, user->max_envs))
-		return -EDQUOT;
+		goto out;
 	if (!user->reserved) {
-		if (exo_quota_reservable(reserved_total, 0, user->min_frames, exo_pool_present()))
+		if (exo_quota_reservable(reserved_total, 0, user->min_frames, present)) {
 			user_set_reserved_locked(user, user->min_frames);
-		else if (!privileged)
-			return -EDQUOT;
+		} else if (!privileged) {
+			*missing = 2 * (reserved_total + user->min_frames) - present;
+			goto out;
+		}
 	}
 	atomic_inc(&user->envs);
-	return 0;
+	ret = 0;
+out:
+	spin_unlock(&users_lock);
+	return ret;
 }
 
 /**
  * exo_user_charge_env() - one more environment; the first one reserves the guaranteed minimum
  * @user: user
  *
- * CAP_SYS_ADMIN may do without the minimum: somebody has to fill an empty pool.
+ * Frames that Linux borrowed are fetched back for it. CAP_SYS_ADMIN may do without the minimum:
+ * somebody has to fill an empty pool.
  *
- * Context: may sleep in a security module; takes users_lock.
+ * Context: may sleep; takes users_lock and grow_lock, with nothing held.
  * Return: 0, or -EDQUOT if there are too many or the minimum can't be reserved.
  */
 int exo_user_charge_env(struct exo_user *user)
 {
+	u64 missing;
 	int ret;
 
-	spin_lock(&users_lock);
-	ret = charge_env_locked(user, false);
-	spin_unlock(&users_lock);
-	if (!ret || !capable(CAP_SYS_ADMIN))
-		return ret;
-
-	spin_lock(&users_lock);
-	ret = charge_env_locked(user, true);
-	spin_unlock(&users_lock);
+	ret = charge_env(user, false, &missing);
+	if (missing) {
+		exo_pool_refill(EXO_POOL_NODE_ANY, 0, min_t(u64, missing, U32_MAX));
+		ret = charge_env(user, false, &missing);
+	}
+	if (missing) {
+		missing = round_up(missing, EXO_BLOCK_FRAMES);
+		exo_pool_refill(EXO_POOL_NODE_ANY, EXO_HUGE_ORDER, min_t(u64, missing, U32_MAX));
+		ret = charge_env(user, false, &missing);
+	}
+	if (ret && capable(CAP_SYS_ADMIN))
+		ret = charge_env(user, true, &missing);
 	return ret;
 }
 
