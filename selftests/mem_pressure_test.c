@@ -67,15 +67,20 @@ static void ballast(bool on)
 	t_write_file("/proc/sys/vm/nr_hugepages", text);
 }
 
+static void may_starve(void)
+{
+	t_need_root();
+	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
+		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
+}
+
 /* A third of the machine's memory in one environment, every frame bound and written. */
 static void setup(void)
 {
 	uint64_t third;
 	uint32_t have;
 
-	t_need_root();
-	if (!getenv("EXO_TEST_PRESSURE") && access("/etc/vm/cmd", F_OK))
-		SKIP("would starve this machine: set EXO_TEST_PRESSURE=1");
+	may_starve();
 	ballast(true);
 	fd = t_open();
 	table = t_table(fd);
@@ -424,4 +429,19 @@ TEST_LONG(oom__alloc_and_free_in_a_loop, 90)
 	ASSERT_TRUE(gone);
 	ASSERT_LE(back, 1024);
 	give_pool_back();
+}
+
+/*
+ * Catches: Linux borrows the idle frames, and until somebody allocates, no other user can open the
+ * device. Nothing is fetched back within a second (INV-ENV-6).
+ */
+TEST(pressure__minimum_of_borrowed_frames)
+{
+	uint32_t mine[64];
+
+	may_starve();
+	t_write_file("/proc/sys/vm/drop_caches", "3");
+	test_sleep_ms(1100);
+	t_become(ALICE);
+	t_alloc_any(t_open(), mine, 64);
 }

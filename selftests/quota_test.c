@@ -260,19 +260,3 @@ TEST(quota__minimum_is_reserved)
 	set(admin, ALICE, EXO_QUOTA_MIN, old.min);
 	set(admin, BOB, EXO_QUOTA_MIN, old.min);
 }
-
-/*
- * Catches: Linux borrows the idle frames, and until somebody allocates, no other user can open the
- * device. Nothing is fetched back within a second (INV-ENV-6).
- */
-TEST(quota__minimum_of_borrowed_frames)
-{
-	int fd;
-
-	t_need_root();
-	t_write_file("/proc/sys/vm/drop_caches", "3");
-	test_sleep_ms(1100);
-	t_become(ALICE);
-	fd = t_open();
-	ASSERT_GE(t_table(fd)->free, 64);
-}
