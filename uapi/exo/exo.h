@@ -85,6 +85,26 @@ enum exo_nr {
 	EXO_NR_GRAFT_LIST = 0x46,
 	EXO_NR_GRAFT_LOG = 0x47,
 	EXO_NR_GRAFT_KILL = 0x48,
+
+	EXO_NR_XN_FORMAT = 0x50,
+	EXO_NR_XN_ATTACH = 0x51,
+	EXO_NR_XN_DETACH = 0x52,
+	EXO_NR_XN_GROW = 0x53,
+	EXO_NR_XN_CHECK = 0x54,
+	EXO_NR_XN_TRIM = 0x55,
+	EXO_NR_XN_DISK = 0x56,
+	EXO_NR_XN_MAP = 0x57,
+	EXO_NR_XN_TEMPLATE_ADD = 0x58,
+	EXO_NR_XN_TEMPLATE = 0x59,
+	EXO_NR_XN_ROOT_CREATE = 0x5a,
+	EXO_NR_XN_ROOT = 0x5b,
+	EXO_NR_XN_ROOT_SET = 0x5c,
+	EXO_NR_XN_READ = 0x5d,
+	EXO_NR_XN_APPLY = 0x5e,
+	EXO_NR_XN_COMMIT = 0x5f,
+	EXO_NR_XN_BIND = 0x60,
+	EXO_NR_XN_UNBIND = 0x61,
+	EXO_NR_XN_IO = 0x62,
 };
 
 /* Feature bits of exo_info.features: what this kernel and this machine can do. */
@@ -328,5 +348,6 @@ struct exo_quota {
 #include <exo/cap.h>
 #include <exo/graft.h>
 #include <exo/mem.h>
+#include <exo/xn.h>
 
 #endif

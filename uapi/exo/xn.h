@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * xn: raw disk blocks. A *disk* is a whole block device that an admin handed to exo. Its blocks have
+ * 4 KiB and are named (disk, block). Programs keep their own formats on it: a *root* is a tree of
+ * *units* of metadata (1 to 16 blocks) and of data blocks. What a unit points at is said by the `owns`
+ * function of its *template*, a graft that the format's author wrote; exo knows the owner of a block by
+ * running it. docs/xn.md has the whole story.
+ *
+ * Changes of a root's units (EXO_XN_APPLY) take effect at once for everybody, and become durable, all
+ * of the root together and in one piece, with EXO_XN_COMMIT. After a crash a root is as it was at a commit.
+ * Data is written in place through *extent bindings* (EXO_XN_BIND, EXO_XN_IO), in any order, with one rule:
+ * whoever had a block before, its content can't be read until it was overwritten.
+ */
+#ifndef _UAPI_EXO_XN_H
+#define _UAPI_EXO_XN_H
+
+#include <exo/types.h>
+
+#include <exo/graft.h>
+
+#define EXO_XN_BLOCK 4096U
+#define EXO_XN_UNIT_BLOCKS 16U		/* most blocks of a unit */
+#define EXO_XN_NAME 48			/* bytes of a name, the 0 at its end included */
+#define EXO_XN_REFS 8U			/* templates that a template may name */
+#define EXO_XN_EXTENTS 8192U		/* most extents that one unit may own */
+#define EXO_XN_KEYS 4U			/* keys that may be presented with a command */
+
+/* What is asked of `acl`. */
+enum exo_xn_right {
+	EXO_XN_MAY_READ = 1,
+	EXO_XN_MAY_WRITE = 2,	/* the unit's bytes, or a data block that it owns */
+	EXO_XN_MAY_ALLOC = 3,	/* something new under the unit */
+	EXO_XN_MAY_FREE = 4,
+	EXO_XN_MAY_LINK = 5,	/* a second pointer to something that the unit owns */
+};
+
+/*
+ * The context of a template's functions: a frozen ABI. Numbers of templates are *slots* here: 0 is the
+ * template itself, 1 .. EXO_XN_REFS what it named at EXO_XN_TEMPLATE_ADD, EXO_XN_DATA plain data.
+ */
+#define EXO_XN_SELF 0U
+#define EXO_XN_DATA 0xffU	/* blocks without pointers: bound and read and written by their owner */
+
+/* owns: calls exo_emit(block, count, slot) for all that this part of the unit points at; returns 0. */
+struct exo_ctx_xn_owns {
+	__aligned_u64 data;		/* bytes of the part */
+	__aligned_u64 data_end;
+	__aligned_u64 part;		/* which */
+	__aligned_u64 block;		/* the unit's first block */
+};
+
+/* acl: nonzero allows. exo_group(gid) says whether the caller is in a group. */
+struct exo_ctx_xn_acl {
+	__aligned_u64 data;		/* the unit's bytes */
+	__aligned_u64 data_end;
+	__aligned_u64 right;		/* enum exo_xn_right */
+	__aligned_u64 uid;		/* who asks */
+	__aligned_u64 owner;		/* uid that owns the root */
+	__aligned_u64 keys;		/* bit n: the root's key n was presented */
+	__aligned_u64 slot;		/* of what it is about; EXO_XN_SELF for the unit itself */
+	__aligned_u64 block;		/* its first block */
+	__aligned_u64 count;
+	__aligned_u64 time;		/* seconds since 1970 */
+};
+
+/* size: bytes of a unit, by its first block; at most EXO_XN_UNIT_BLOCKS * EXO_XN_BLOCK. */
+struct exo_ctx_xn_size {
+	__aligned_u64 data;
+	__aligned_u64 data_end;
+};
+
+/* Disks (ADMIN, but for DISK and MAP) ------------------------------------------------------------------ */
+
+#define EXO_XN_FORMAT_FORCE (1U << 0)	/* although there is something of exo's on it */
+
+/**
+ * struct exo_xn_format - EXO_XN_FORMAT (ADMIN): make an empty disk of a block device
+ * @path: of the device, a string
+ * @log_blocks: of the log; 0: as exo finds right
+ * @uid_blocks: quota of a uid; 0: none
+ */
+struct exo_xn_format {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 path;
+	__u32 log_blocks;
+	__u32 reserved;
+	__aligned_u64 uid_blocks;
+};
+#define EXO_XN_FORMAT _IO(EXO_TYPE, EXO_NR_XN_FORMAT)
+
+#define EXO_XN_ATTACH_CHECK (1U << 0)	/* walk everything */
+
+/**
+ * struct exo_xn_attach - EXO_XN_ATTACH (ADMIN): open a disk exclusively, recover it, let it be used
+ * @path: of the device
+ * @out_disk: its number, until it is detached
+ * @out_roots: roots on it
+ * @out_quarantined: of these, quarantined
+ * @out_replayed: transactions that were found in the log
+ * @out_read: blocks read for the recovery
+ */
+struct exo_xn_attach {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 path;
+	__u32 out_disk;
+	__u32 out_roots;
+	__u32 out_quarantined;
+	__u32 reserved;
+	__aligned_u64 out_replayed;
+	__aligned_u64 out_read;
+};
+#define EXO_XN_ATTACH _IO(EXO_TYPE, EXO_NR_XN_ATTACH)
+
+#define EXO_XN_DETACH_FORCE (1U << 0)	/* although roots are in use: bindings become stale */
+
+/**
+ * struct exo_xn_detach - EXO_XN_DETACH (ADMIN): write everything home, close the device
+ * @disk: number
+ */
+struct exo_xn_detach {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 reserved;
+};
+#define EXO_XN_DETACH _IO(EXO_TYPE, EXO_NR_XN_DETACH)
+
+/**
+ * struct exo_xn_grow - EXO_XN_GROW (ADMIN): the device has become larger
+ * @disk: number
+ * @out_blocks: what it has now
+ */
+struct exo_xn_grow {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 reserved;
+	__aligned_u64 out_blocks;
+};
+#define EXO_XN_GROW _IO(EXO_TYPE, EXO_NR_XN_GROW)
+
+#define EXO_XN_CHECK_REPAIR (1U << 0)	/* free what nobody owns, quarantine bad roots */
+#define EXO_XN_CHECK_SCRUB (1U << 1)	/* read every allocated block, too */
+
+/**
+ * struct exo_xn_check - EXO_XN_CHECK (ADMIN): walk all roots with their own functions, a step a call
+ * @disk: number
+ * @cursor: 0 at the first call; what the last one left afterwards
+ * @out_done: 1: that was all
+ * @out_visited: blocks visited so far
+ * @out_total: blocks that are allocated
+ * @out_leaked: allocated, and nobody owns them
+ * @out_bad: roots that don't agree with the map, or whose functions fail
+ * @out_errors: blocks that can't be read
+ */
+struct exo_xn_check {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 out_done;
+	__aligned_u64 cursor;
+	__aligned_u64 out_visited;
+	__aligned_u64 out_total;
+	__aligned_u64 out_leaked;
+	__aligned_u64 out_bad;
+	__aligned_u64 out_errors;
+};
+#define EXO_XN_CHECK _IO(EXO_TYPE, EXO_NR_XN_CHECK)
+
+/**
+ * struct exo_xn_trim - EXO_XN_TRIM (ADMIN): discard what is free and durably so
+ * @disk: number
+ * @start: block
+ * @count: blocks
+ * @out_trimmed: blocks
+ */
+struct exo_xn_trim {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 reserved;
+	__aligned_u64 start;
+	__aligned_u64 count;
+	__aligned_u64 out_trimmed;
+};
+#define EXO_XN_TRIM _IO(EXO_TYPE, EXO_NR_XN_TRIM)
+
+#define EXO_XN_IS_FAILED (1U << 0)	/* an error stopped it: nothing can be changed until it is attached again */
+#define EXO_XN_HAS_CACHE (1U << 1)	/* the device has a volatile cache */
+#define EXO_XN_HAS_FUA (1U << 2)
+#define EXO_XN_HAS_DISCARD (1U << 3)
+#define EXO_XN_HAS_POLL (1U << 4)
+
+/**
+ * struct exo_xn_disk - EXO_XN_DISK: what a disk is
+ * @disk: number; with @flags EXO_XN_DISK_NEXT the first one above it
+ * @out_flags: EXO_XN_IS_*, EXO_XN_HAS_*
+ * @out_blocks: of the disk
+ * @out_free: free
+ * @out_waiting: freed, and not yet durably so
+ * @out_first: the first block that is nobody's by nature
+ * @out_logical: bytes that the device writes in one piece
+ * @out_roots: roots
+ * @out_commits: transactions since it was attached
+ * @out_uid_blocks: quota of a uid, 0: none
+ * @out_my_blocks: of the caller's uid
+ * @out_uuid: made at the format
+ * @out_name: of the device
+ */
+#define EXO_XN_DISK_NEXT (1U << 0)
+struct exo_xn_disk {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 out_flags;
+	__aligned_u64 out_blocks;
+	__aligned_u64 out_free;
+	__aligned_u64 out_waiting;
+	__aligned_u64 out_first;
+	__u32 out_logical;
+	__u32 out_roots;
+	__aligned_u64 out_commits;
+	__aligned_u64 out_uid_blocks;
+	__aligned_u64 out_my_blocks;
+	__u8 out_uuid[16];
+	char out_name[32];
+};
+#define EXO_XN_DISK _IO(EXO_TYPE, EXO_NR_XN_DISK)
+
+/* A byte of the free map. */
+#define EXO_XN_FREE 0
+#define EXO_XN_TAKEN 1		/* somebody's */
+#define EXO_XN_MINE 2		/* of a root of the caller's uid */
+#define EXO_XN_SYSTEM 3		/* exo's */
+#define EXO_XN_WAITING 4	/* freed by the caller's uid, not yet durably so */
+
+/**
+ * struct exo_xn_map - EXO_XN_MAP: who has which block
+ * @disk: number
+ * @count: how many
+ * @start: the first
+ * @map: room for a byte each
+ * @out_done: bytes written
+ */
+struct exo_xn_map {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 count;
+	__aligned_u64 start;
+	__aligned_u64 map;
+	__u32 out_done;
+	__u32 reserved;
+};
+#define EXO_XN_MAP _IO(EXO_TYPE, EXO_NR_XN_MAP)
+
+/* Templates ------------------------------------------------------------------------------------------ */
+
+/**
+ * struct exo_xn_func - one function of a template: what struct exo_graft_load has
+ * @insns: BPF instructions
+ * @consts: read-only data
+ * @cert: the certificate
+ * @nr_insns: slots
+ * @const_size: bytes
+ * @cert_size: bytes; 0: it will be sandboxed
+ */
+struct exo_xn_func {
+	__aligned_u64 insns;
+	__aligned_u64 consts;
+	__aligned_u64 cert;
+	__u32 nr_insns;
+	__u32 const_size;
+	__u32 cert_size;
+	__u32 reserved;
+};
+
+/**
+ * struct exo_xn_template_add - EXO_XN_TEMPLATE_ADD: a format of units
+ * @disk: number
+ * @func: struct exo_xn_func[3]: owns, acl, size
+ * @name: for people; names of a uid's templates differ
+ * @refs: templates that slots 1 .. stand for; 0: none
+ * @head_bytes: part 0 of a unit are its first bytes, multiple of 8 ...
+ * @part_bytes: ... and each further part has so many; multiple of 8. 0: all of a unit is part 0
+ * @out_template: its number; of an equal one, if there is one
+ * @out_func: which function @out_error is about
+ * @out_error: why it isn't taken (EINVAL)
+ */
+struct exo_xn_template_add {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 head_bytes;
+	__u32 part_bytes;
+	__u32 out_template;
+	__aligned_u64 func;
+	char name[EXO_XN_NAME];
+	__u32 refs[EXO_XN_REFS];
+	__u32 out_func;
+	__u32 reserved;
+	struct exo_graft_error out_error;
+};
+#define EXO_XN_TEMPLATE_ADD _IO(EXO_TYPE, EXO_NR_XN_TEMPLATE_ADD)
+
+/**
+ * struct exo_xn_template - EXO_XN_TEMPLATE: a template; who installed it, or an admin, may remove it
+ * @flags: 0, EXO_XN_NEXT: the first number above @template, or EXO_XN_REMOVE. EBUSY: a root uses it
+ * @template: number
+ * @out_hash: SHA-256 of its content
+ */
+#define EXO_XN_NEXT (1U << 0)
+#define EXO_XN_REMOVE (1U << 1)
+struct exo_xn_template {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 template;
+	__u32 out_uid;
+	__u32 out_users;
+	__u32 out_mode[3];	/* enum exo_graft_mode of owns, acl, size */
+	__u32 reserved;
+	char out_name[EXO_XN_NAME];
+	__u8 out_hash[32];
+};
+#define EXO_XN_TEMPLATE _IO(EXO_TYPE, EXO_NR_XN_TEMPLATE)
+
+/* Roots ---------------------------------------------------------------------------------------------- */
+
+#define EXO_XN_ROOT_TEMPORARY (1U << 0)	/* gone at the next attach */
+#define EXO_XN_ROOT_QUARANTINED (1U << 1)	/* out: its functions or its blocks are wrong: it can be read, exported, deleted */
+
+/**
+ * struct exo_xn_root_create - EXO_XN_ROOT_CREATE: a new root, owned by the caller's uid; durable at once
+ * @flags: EXO_XN_ROOT_TEMPORARY
+ * @template: of its first unit
+ * @near: block near which it should lie; 0: anywhere
+ * @bytes: content of its first unit, which owns nothing
+ * @length: of that, a multiple of the block size
+ * @max_blocks: quota of the root; 0: none
+ * @name: unique on the disk
+ * @out_root: number
+ * @out_block: of its first unit
+ */
+struct exo_xn_root_create {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 template;
+	__aligned_u64 near;
+	__aligned_u64 bytes;
+	__u32 length;
+	__u32 out_root;
+	__aligned_u64 max_blocks;
+	__aligned_u64 out_block;
+	char name[EXO_XN_NAME];
+	__u8 key[32];	/* all zero: none; else whoever presents it is told to acl as keys bit 0 */
+};
+#define EXO_XN_ROOT_CREATE _IO(EXO_TYPE, EXO_NR_XN_ROOT_CREATE)
+
+/**
+ * struct exo_xn_root - EXO_XN_ROOT: find a root
+ * @flags: 0: by number; EXO_XN_NEXT: the first above; EXO_XN_ROOT_BY_NAME: by @name
+ * @name: in for BY_NAME, else written
+ */
+#define EXO_XN_ROOT_BY_NAME (1U << 2)
+struct exo_xn_root {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__u32 out_flags;
+	__u32 out_uid;
+	__u32 out_template;
+	__u32 out_unit_blocks;
+	__aligned_u64 out_block;
+	__aligned_u64 out_blocks;
+	__aligned_u64 out_max_blocks;
+	char name[EXO_XN_NAME];
+};
+#define EXO_XN_ROOT _IO(EXO_TYPE, EXO_NR_XN_ROOT)
+
+#define EXO_XN_ROOT_CHOWN (1U << 0)	/* ADMIN */
+#define EXO_XN_ROOT_LIMIT (1U << 1)	/* ADMIN */
+#define EXO_XN_ROOT_DELETE (1U << 2)	/* owner or ADMIN: all its blocks become free */
+#define EXO_XN_ROOT_RELEASE (1U << 3)	/* ADMIN: out of quarantine, if a walk finds it right */
+
+/**
+ * struct exo_xn_root_set - EXO_XN_ROOT_SET: change a root
+ * @flags: one of EXO_XN_ROOT_*
+ */
+struct exo_xn_root_set {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__u32 uid;
+	__u32 reserved;
+	__aligned_u64 max_blocks;
+};
+#define EXO_XN_ROOT_SET _IO(EXO_TYPE, EXO_NR_XN_ROOT_SET)
+
+/* Units ---------------------------------------------------------------------------------------------- */
+
+/**
+ * struct exo_xn_read - EXO_XN_READ: bytes of a unit, as they are now; acl's READ on the unit
+ * @root: number
+ * @block: the unit's first block
+ * @parent: first block of a unit that owns it and has been read before; the unit itself if it is the root's
+ * @bytes: room for @length bytes from @offset on
+ * @keys: struct exo_xn_key[], what is presented
+ * @nr_keys: how many
+ * @out_done: bytes
+ * @out_template: its template
+ * @out_generation: rises with each change of the unit
+ *
+ * ENOENT: @parent has not been read, or doesn't own @block as a unit.
+ */
+struct exo_xn_read {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__aligned_u64 block;
+	__aligned_u64 parent;
+	__aligned_u64 bytes;
+	__u32 offset;
+	__u32 length;
+	__aligned_u64 keys;
+	__u32 nr_keys;
+	__u32 out_done;
+	__u32 out_template;
+	__u32 out_blocks;
+	__aligned_u64 out_generation;
+};
+#define EXO_XN_READ _IO(EXO_TYPE, EXO_NR_XN_READ)
+
+enum exo_xn_step_kind {
+	EXO_XN_WRITE = 1,	/* bytes of a unit */
+	EXO_XN_ALLOC = 2,	/* unit @parent points at @block ... from now on */
+	EXO_XN_FREE_STEP = 3,	/* ... no longer; a unit must own nothing */
+	EXO_XN_NEW = 4,		/* the bytes of a unit that is allocated in the same call, from its beginning */
+	EXO_XN_LINK = 5,	/* one more pointer to what @from owns already, as the same slot's template */
+	EXO_XN_UNLINK = 6,	/* one of several pointers less */
+	EXO_XN_MOVE = 7,	/* from @from to @parent */
+};
+
+/**
+ * struct exo_xn_step - one step of a change
+ * @kind: enum exo_xn_step_kind
+ * @slot: of @parent's template: what is allocated; EXO_XN_DATA for data
+ * @parent: WRITE, NEW: the unit itself. ALLOC, FREE, LINK, UNLINK, MOVE: that points at it
+ * @block: ALLOC .. MOVE: the first block
+ * @count: blocks
+ * @offset: WRITE, NEW: in the unit
+ * @length: bytes
+ * @bytes: new content
+ * @from: LINK, MOVE: the unit that owns it already
+ */
+struct exo_xn_step {
+	__u32 kind;
+	__u32 slot;
+	__aligned_u64 parent;
+	__aligned_u64 block;
+	__u32 count;
+	__u32 offset;
+	__u32 length;
+	__u32 reserved;
+	__aligned_u64 bytes;
+	__aligned_u64 from;
+};
+
+#define EXO_XN_STEPS 1024U
+#define EXO_XN_APPLY_COMMIT (1U << 0)	/* and commit */
+
+/**
+ * struct exo_xn_apply - EXO_XN_APPLY: change units of a root, all steps or none
+ * @steps: struct exo_xn_step[]
+ * @nr_steps: how many, at most EXO_XN_STEPS
+ * @out_step: EINVAL, EACCES, EBUSY, ENOENT, EDQUOT: the step that is at fault, or @nr_steps: what `owns` says
+ *	doesn't agree with the steps in unit @out_block
+ * @out_block: a unit, or the block that is not free
+ *
+ * All that is written is applied to private copies; then each changed unit's owns(after) must be
+ * owns(before) with exactly what the steps say added and taken away.
+ */
+struct exo_xn_apply {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__aligned_u64 steps;
+	__u32 nr_steps;
+	__u32 out_step;
+	__aligned_u64 keys;
+	__u32 nr_keys;
+	__u32 reserved;
+	__aligned_u64 out_block;
+};
+#define EXO_XN_APPLY _IO(EXO_TYPE, EXO_NR_XN_APPLY)
+
+/**
+ * struct exo_xn_commit - EXO_XN_COMMIT: all changes of the root so far are durable when it returns
+ * @out_seq: of the transaction
+ *
+ * So is what was written to data blocks before. Blocks that the root freed are free for all from here on.
+ */
+struct exo_xn_commit {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__aligned_u64 out_seq;
+};
+#define EXO_XN_COMMIT _IO(EXO_TYPE, EXO_NR_XN_COMMIT)
+
+struct exo_xn_key {
+	__u8 key[32];
+};
+
+/* Data ----------------------------------------------------------------------------------------------- */
+
+/**
+ * struct exo_xn_bind - EXO_XN_BIND: an extent binding: I/O on it costs one look-up
+ * @block: first data block
+ * @count: blocks
+ * @parent: unit that owns them as EXO_XN_DATA, read before
+ * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE; acl is asked for each
+ * @out_binding: number in this environment
+ */
+struct exo_xn_bind {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__aligned_u64 block;
+	__aligned_u64 parent;
+	__u32 count;
+	__u32 rights;
+	__aligned_u64 keys;
+	__u32 nr_keys;
+	__u32 out_binding;
+};
+#define EXO_XN_BIND _IO(EXO_TYPE, EXO_NR_XN_BIND)
+
+struct exo_xn_unbind {
+	__u32 size;
+	__u32 flags;
+	__u32 binding;
+	__u32 reserved;
+};
+#define EXO_XN_UNBIND _IO(EXO_TYPE, EXO_NR_XN_UNBIND)
+
+enum exo_xn_io_kind {
+	EXO_XN_IO_READ = 1,
+	EXO_XN_IO_WRITE = 2,
+	EXO_XN_IO_ZERO = 3,
+	EXO_XN_IO_DISCARD = 4,
+	EXO_XN_IO_FLUSH = 5,	/* all that was written through the binding's disk before is durable */
+};
+
+#define EXO_XN_IO_DURABLE (1U << 0)	/* WRITE, ZERO: durable when it completes */
+
+/**
+ * struct exo_xn_io - EXO_XN_IO: I/O of whole blocks between a binding and own frames
+ * @flags: EXO_XN_IO_DURABLE
+ * @kind: enum exo_xn_io_kind
+ * @binding: number; of FLUSH too
+ * @offset: block in the binding
+ * @count: blocks
+ * @frames: READ, WRITE: @count = 1: the frame's number itself; else an array of __u32. Of this environment's
+ *	own frames (or imported, with the right)
+ *
+ * What was never written since it was allocated reads as zeros. ESTALE: the binding was revoked: its blocks were
+ * freed, or the disk is gone.
+ */
+struct exo_xn_io {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 binding;
+	__u32 offset;
+	__u32 count;
+	__aligned_u64 frames;
+};
+#define EXO_XN_IO _IO(EXO_TYPE, EXO_NR_XN_IO)
+
+#endif
