@@ -11,6 +11,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/thread_info.h>
 #include <linux/uaccess.h>
 
 #include <asm/msr.h>
@@ -22,8 +23,11 @@
 /* An environment hears of at most ten aborts a second of one graft. */
 #define TELL_INTERVAL (HZ / 10)
 
-/* Repetitions between two looks whether somebody else should have the processor. */
+/* At the latest after so many repetitions others may have the processor, and RCU is told. */
 #define RESCHED_RUNS 64
+
+/* Somebody waits for the processor, or there is a signal: in one word, because each repetition looks. */
+#define WANTED (_TIF_NEED_RESCHED | _TIF_SIGPENDING)
 
 /* The context of the hooks that EXO_GRAFT_RUN runs: [data, data_end,] arg[4], out[4]. */
 #define NR_ARGS 4
@@ -264,9 +268,15 @@ void exo_graft_report(struct exo_graft *graft, u32 status)
 
 /* EXO_GRAFT_RUN ----------------------------------------------------------------------------- */
 
-/* Between two runs: should this go on? */
-static bool go_on(void)
+/*
+ * Between two runs, of which @left are left: should this go on? One may have taken its whole budget with
+ * preemption disabled, and enabling it doesn't reschedule on most kernels: so whoever waits for the
+ * processor, or has a signal for this task, is heard after each.
+ */
+static __always_inline bool go_on(u32 left)
 {
+	if (likely(left % RESCHED_RUNS && !(read_thread_flags() & WANTED)))
+		return true;
 	cond_resched();
 	return !fatal_signal_pending(current);
 }
@@ -281,9 +291,8 @@ static u32 repeat_pure(struct exo_graft_window *win, u32 left, u32 *status, u32 
 		how = run_pure(graft, win, &value);
 		if (unlikely(how))
 			break;
-		if (unlikely(!(--left % RESCHED_RUNS)) && !go_on())
-			break;
-	} while (left);
+		left--;
+	} while (left && go_on(left));
 	*status = how;
 	*result = value;
 	return left;
@@ -296,9 +305,8 @@ static u32 repeat_txn(struct exo_graft_window *win, u32 left, u32 *status, u32 *
 		*status = exo_graft_run(win, NULL, result);
 		if (unlikely(*status))
 			break;
-		if (unlikely(!(--left % RESCHED_RUNS)) && !go_on())
-			break;
-	} while (left);
+		left--;
+	} while (left && go_on(left));
 	return left;
 }
 

@@ -16,6 +16,9 @@
 
 static struct page *zeros;
 
+/* Windows that a nested run tries to claim: two for each level of nesting. */
+#define NESTED_TRIES (2 * EXO_TXN_DEPTH)
+
 /**
  * exo_graft_pages_alloc() - zeroed pages
  * @pages: zeroed
@@ -238,18 +241,25 @@ struct exo_graft_window *exo_graft_claim(struct exo_graft *graft)
  * exo_graft_claim_nested() - the same from inside an invocation
  * @graft: found in the index since preemption is disabled
  *
- * Context: doesn't sleep.
- * Return: the window, or NULL if none is free.
+ * This processor's window is free but for recursion, and for who was moved away from here, or came here,
+ * between claiming and running. So a few are tried, not all: what a call is charged is the same on a
+ * machine of any size.
+ *
+ * Context: doesn't sleep; preemption is disabled.
+ * Return: the window, or NULL if none of those tried is free.
  */
 struct exo_graft_window *exo_graft_claim_nested(struct exo_graft *graft)
 {
+	u32 i, cpu = smp_processor_id();
 	struct exo_graft_window *win;
-	u32 cpu;
 
-	for_each_possible_cpu(cpu) {
+	for (i = 0; i < NESTED_TRIES; i++) {
 		win = READ_ONCE(graft->windows[cpu]);
 		if (win && mutex_trylock(&win->lock))
 			return win;
+		cpu = cpumask_next(cpu, cpu_possible_mask);
+		if (cpu >= nr_cpu_ids)
+			cpu = cpumask_first(cpu_possible_mask);
 	}
 	return NULL;
 }

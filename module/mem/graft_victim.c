@@ -13,17 +13,29 @@
 /* How many of the oldest frames it may choose from. */
 #define CANDIDATES 1024U
 
-static u32 bindings(const struct exo_frame *frame)
+/**
+ * exo_victim_frame_locked() - a frame that a graft named
+ * @mem: frames_lock is held
+ * @nr: as it came from the graft
+ *
+ * Return: the frame, if it is the environment's to give; else NULL.
+ */
+struct exo_frame *exo_victim_frame_locked(struct exo_mem_env *mem, u32 nr)
 {
-	u32 i, n = 0, span = exo_frame_span(frame);
+	struct exo_frame *frame = exo_frame(nr);
 
-	for (i = 0; i < span; i++)
-		n += (frame[i].bpage != EXO_NO_PAGE) + frame[i].nr_more;
-	return n;
+	lockdep_assert_held(&mem->frames_lock);
+	if (!frame || frame->owner != mem->env || frame->phase != EXO_PHASE_TAKEN ||
+	    exo_frame_head(nr, frame) != nr)
+		return NULL;
+	return frame;
 }
 
+/* Records that are looked at under frames_lock at a time: a 2 MiB frame has 512. */
+#define RECORDS 1024U
+
 /* The oldest frames, oldest first. Returns how many. */
-static u32 list_candidates(struct exo_mem_env *mem, struct exo_victim *list)
+static u32 list_oldest(struct exo_mem_env *mem, struct exo_victim *list)
 {
 	struct exo_frame *frame;
 	u32 n = 0;
@@ -32,9 +44,44 @@ static u32 list_candidates(struct exo_mem_env *mem, struct exo_victim *list)
 	list_for_each_entry(frame, &mem->held, held) {
 		if (n == CANDIDATES)
 			break;
-		list[n++] = (struct exo_victim) { .frame = frame->nr, .bound = bindings(frame) };
+		list[n++] = (struct exo_victim) { .frame = frame->nr };
 	}
 	spin_unlock(&mem->frames_lock);
+	return n;
+}
+
+static u32 bindings(const struct exo_frame *frame, u32 span)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < span; i++)
+		n += (frame[i].bpage != EXO_NO_PAGE) + frame[i].nr_more;
+	return n;
+}
+
+/* How often they are bound, from entry *@at on, as many as one hold of the lock may look at. */
+static void count_bindings(struct exo_mem_env *mem, struct exo_victim *list, u32 n, u32 *at)
+{
+	struct exo_frame *frame;
+	u32 span, seen;
+
+	spin_lock(&mem->frames_lock);
+	for (seen = 0; *at < n && seen < RECORDS; seen += span, ++*at) {
+		frame = exo_victim_frame_locked(mem, list[*at].frame);
+		span = frame ? exo_frame_span(frame) : 1;
+		list[*at].bound = frame ? bindings(frame, span) : 0;
+	}
+	spin_unlock(&mem->frames_lock);
+}
+
+static u32 list_candidates(struct exo_mem_env *mem, struct exo_victim *list)
+{
+	u32 at = 0, n = list_oldest(mem, list);
+
+	while (at < n) {
+		count_bindings(mem, list, n, &at);
+		cond_resched();
+	}
 	return n;
 }
 
@@ -99,24 +146,6 @@ u32 exo_victim_graft(struct exo_mem_env *mem, u32 want, u32 *nr, u32 max)
 	if (status && status != EXO_GRAFT_NOT_RUN)
 		exo_graft_report(at->graft, status);
 	return chosen;
-}
-
-/**
- * exo_victim_frame_locked() - a frame that a graft named
- * @mem: frames_lock is held
- * @nr: as it came from the graft
- *
- * Return: the frame, if it is the environment's to give; else NULL.
- */
-struct exo_frame *exo_victim_frame_locked(struct exo_mem_env *mem, u32 nr)
-{
-	struct exo_frame *frame = exo_frame(nr);
-
-	lockdep_assert_held(&mem->frames_lock);
-	if (!frame || frame->owner != mem->env || frame->phase != EXO_PHASE_TAKEN ||
-	    exo_frame_head(nr, frame) != nr)
-		return NULL;
-	return frame;
 }
 
 static int victim_set(struct exo_env *env, u32 target, struct exo_graft_attachment *at,
