@@ -4,6 +4,7 @@
  * promises, in the modes that need no certificate.
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "graft_lib.h"
 
@@ -236,19 +237,23 @@ TEST(run__stream)
 /* Catches: a graft that goes on beyond its hook's budget. */
 TEST(run__endless)
 {
+	static const uint32_t hooks[] = { EXO_HOOK_PURE, EXO_HOOK_STREAM, EXO_HOOK_TXN };
 	int fd = t_open();
 
-	FOR_ALL_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_PURE, all_modes[m], endless);
-		struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
-		struct exo_graft_info info;
+	FOR_ALL_MODES(m)
+		for (unsigned int i = 0; i < LEN(hooks); i++) {
+			struct exo_graft_load load = GRAFT(hooks[i], all_modes[m], endless);
+			struct exo_graft_invoke run = { .graft = t_graft(fd, &load) };
+			struct exo_graft_info info;
 
-		ASSERT_EQ(t_run(fd, &run), 0);
-		ASSERT_EQ(run.out_status, EXO_GRAFT_ABORT_BUDGET);
-		ASSERT_EQ(t_graft_info(fd, run.graft, &info), 0);
-		ASSERT_EQ(info.out_aborts[EXO_GRAFT_ABORT_BUDGET], 1);
-		ASSERT_EQ(info.out_runs, 1);
-	}
+			ASSERT_EQ(t_run(fd, &run), 0);
+			ASSERT_EQ(run.out_status, EXO_GRAFT_ABORT_BUDGET);
+			ASSERT_EQ(t_graft_info(fd, run.graft, &info), 0);
+			ASSERT_EQ(info.out_aborts[EXO_GRAFT_ABORT_BUDGET], 1);
+			ASSERT_EQ(info.out_runs, 1);
+			test_note("mode %u, hook %u: a budget takes %llu us", all_modes[m], hooks[i],
+				  (unsigned long long)run.out_ns / 1000);
+		}
 }
 
 /* Catches: aborts that nobody hears of, or that flood the ring. */
@@ -456,6 +461,57 @@ TEST(kill__running)
 		ASSERT_EQ(t_run(fd, &r.run), -EACCES);
 		ASSERT_EQ(t_unload(fd, r.run.graft), 0);
 	}
+}
+
+static volatile bool hogging;
+
+static void *hog(void *arg)
+{
+	while (hogging)
+		;
+	return NULL;
+}
+
+/* Catches: a kill that returns while a run, which had let others have the processor, is still to be undone. */
+TEST_LONG(kill__paused, 120)
+{
+	/* Logs state[0], sets it to 7, and then goes on and on. */
+	static const struct bpf_insn logs[] = {
+		STATE(6, 0), MOV(1, 6), CALL(EXO_HELPER_LOG), STI(BPF_DW, 6, 0, 7), MOVI(0, 0), ADDI(0, 1),
+		JI(BPF_JNE, 0, 0, -2), EXIT,
+	};
+	unsigned int i, k, undone = 0;
+	pthread_t hogs[4], thread;
+	int fd = t_open();
+
+	hogging = true;
+	for (i = 0; i < LEN(hogs); i++)
+		ASSERT_EQ(pthread_create(&hogs[i], NULL, hog, NULL), 0);
+	FOR_ALL_MODES(m) {
+		for (i = 0; i < test_rounds(30, 6); i++) {
+			struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], logs);
+			struct runner r = { .fd = fd, .run = { .repeat = ~0U } };
+			volatile uint64_t *state;
+
+			load.state_pages = 1;
+			r.run.graft = t_graft(fd, &load);
+			state = t_state(fd, &load);
+			ASSERT_EQ(pthread_create(&thread, NULL, runner, &r), 0);
+			for (k = 0; k < 2000 && state[0] != 7 && !r.run.out_status; k++)
+				sched_yield();
+			undone += state[0] == 7;
+			ASSERT_EQ(t_kill_graft(fd, r.run.graft), 0);
+			ASSERT_EQ_FOR(state[0], 0, "mode %u", all_modes[m]);
+			pthread_join(thread, NULL);
+			munmap((void *)state, PAGE);
+			ASSERT_EQ(t_unload(fd, r.run.graft), 0);
+		}
+	}
+	hogging = false;
+	for (i = 0; i < LEN(hogs); i++)
+		pthread_join(hogs[i], NULL);
+	test_note("%u runs had begun", undone);
+	ASSERT_GT(undone, 0);
 }
 
 /* Catches: code that blinding or a missing translator breaks. */

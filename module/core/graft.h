@@ -271,6 +271,13 @@ size_t exo_graft_lower_room(const struct exo_graft_prog *prog);
 int exo_graft_lower(const struct exo_graft_prog *prog, struct exo_graft_target *target,
 		    struct exo_graft_error *err);
 
+/*
+ * Helper 0 can't be called. What stands there the interpreter calls whenever jumps have charged this
+ * many slots, so that a long run can let others have the processor; it may end the run, as helpers may.
+ */
+#define EXO_HELPER_PAUSE 0
+#define EXO_GRAFT_PAUSE 16384
+
 /* core/graft_interp.c: helpers get virtual addresses that were translated to real ones */
 typedef u64 (*exo_helper_fn)(u64 a, u64 b, u64 c, u64 d, struct exo_graft_run *run);
 u32 exo_graft_interpret(const struct exo_graft_prog *prog, const struct exo_graft_layout *layout,

@@ -12,6 +12,7 @@ struct state {
 	const struct exo_graft_layout *layout;
 	struct exo_graft_run *run;
 	u64 reg[16];		/* the field has 4 bits */
+	s64 since;		/* charged for jumps since the last pause */
 };
 
 /* Keeps the compiler from knowing a value, and so from leaving a clamp out. */
@@ -282,6 +283,17 @@ static u32 run_call(struct state *s, const exo_helper_fn *helpers, u32 number)
 	return helper->flags & EXO_HELPER_PURE ? EXO_GRAFT_OK : s->run->status;
 }
 
+/* The shell may let others have the processor now and then. False if the run is over. */
+static bool rest(struct state *s, const exo_helper_fn *helpers, s64 cost)
+{
+	s->since += cost;
+	if (s->since < EXO_GRAFT_PAUSE || !helpers[EXO_HELPER_PAUSE])
+		return true;
+	s->since = 0;
+	helpers[EXO_HELPER_PAUSE](0, 0, 0, 0, s->run);
+	return s->run->status == EXO_GRAFT_OK;
+}
+
 static u64 immediate(const struct state *s, const struct exo_insn *insn, const struct exo_insn *second)
 {
 	if (insn->src == EXO_PSEUDO_CONST)
@@ -295,11 +307,11 @@ static u64 immediate(const struct state *s, const struct exo_insn *insn, const s
  * exo_graft_interpret() - run a graft
  * @prog: decoded
  * @layout: of its window
- * @helpers: by number; those that the hook offers are there
+ * @helpers: by number; those that the hook offers are there; EXO_HELPER_PAUSE may be
  * @run: the window's address, the ends of its data, the budget; the status is put there
  *
- * Context and stack are in the window, the stack zeroed. Neither sleeps nor locks; helpers are
- * called as the hook allows.
+ * Context and stack are in the window, the stack zeroed. Neither sleeps nor locks, but for
+ * what helpers do.
  *
  * Return: the result; 0 if the run was aborted.
  */
@@ -339,7 +351,7 @@ u32 exo_graft_interpret(const struct exo_graft_prog *prog, const struct exo_graf
 			if (!jumps(&s, insn))
 				break;
 			target = pc + 1 + insn->off;
-			if (target <= pc && !charge(run, pc - target + 1))
+			if (target <= pc && !(charge(run, pc - target + 1) && rest(&s, helpers, pc - target + 1)))
 				return 0;
 			pc = target - 1;
 			break;

@@ -9,7 +9,7 @@
  *
  * An invocation happens in a *window*: a graft's memory for one invocation at a time, with the
  * record of it. There is at most one a processor; a window is claimed by its mutex, from process
- * context. The invocation itself runs with preemption disabled.
+ * context. The invocation itself runs with preemption disabled; an interpreted one pauses now and then.
  *
  * Nouns that have hooks (mem) provide their helpers and the places where grafts are attached:
  * nothing here includes a header of theirs.
@@ -78,6 +78,7 @@ struct exo_graft_pages {
  * @priv: the hook's, during an invocation
  * @outer: of a nested invocation: the caller's; else NULL
  * @inner: the nested invocation that this one waits for, or NULL
+ * @paused: it is interpreted, and lets others have the processor: preemption is enabled for once
  * @txn: of the outermost invocation; NULL if the hook has none
  * @own_txn: this window's own
  * @pages: that no other window has: context, stack, data
@@ -99,6 +100,7 @@ struct exo_graft_window {
 	void *priv;
 	struct exo_graft_window *outer;
 	struct exo_graft_window *inner;
+	bool paused;
 	struct exo_txn *txn;
 	struct exo_txn *own_txn;
 	struct exo_graft_pages pages;
@@ -180,6 +182,14 @@ struct exo_graft {
 static inline bool exo_graft_has_txn(const struct exo_graft *graft)
 {
 	return graft->prog.hook->flags & EXO_HOOK_TRANSACTION;
+}
+
+/* Is it for EXO_GRAFT_RUN? */
+static inline bool exo_graft_is_invoked(const struct exo_graft *graft)
+{
+	u32 hook = graft->prog.hook->id;
+
+	return hook == EXO_HOOK_PURE || hook == EXO_HOOK_STREAM || hook == EXO_HOOK_TXN;
 }
 
 /**

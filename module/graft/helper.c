@@ -6,6 +6,7 @@
 #include <linux/ktime.h>
 #include <linux/nospec.h>
 #include <linux/processor.h>
+#include <linux/sched.h>
 
 #include "graft/graft.h"
 
@@ -160,10 +161,34 @@ static u64 helper_call(u64 number, u64 arg, u64 c, u64 d, struct exo_graft_run *
 	return exo_graft_run_nested(win, graft, arg);
 }
 
+/* Long runs --------------------------------------------------------------------------------- */
+
+/*
+ * What the interpreter calls now and then. On most kernels nothing else takes the processor from a run.
+ * This does, where nobody relies on the run being over a grace period after it was stopped but
+ * EXO_GRAFT_KILL, which knows of it; and where no lock is held and no caller waits.
+ */
+static u64 helper_pause(u64 a, u64 b, u64 c, u64 d, struct exo_graft_run *run)
+{
+	struct exo_graft_window *win = window_of(run);
+
+	if (!need_resched() || !exo_graft_is_invoked(win->graft) || win->outer ||
+	    (win->txn && win->txn->locks))
+		return 0;
+	WRITE_ONCE(win->paused, true);
+	preempt_enable();
+	cond_resched();
+	preempt_disable();
+	WRITE_ONCE(win->paused, false);
+	return READ_ONCE(win->graft->stop) & EXO_GRAFT_STOP_KILLED ?
+		       exo_graft_doom(run, EXO_GRAFT_ABORT_KILLED) : 0;
+}
+
 /* The table --------------------------------------------------------------------------------- */
 
 /* By enum exo_graft_helper. Nothing of it changes after the module was loaded. */
 exo_helper_fn exo_graft_helpers[EXO_GRAFT_MAX_HELPERS] __ro_after_init = {
+	[EXO_HELPER_PAUSE] = helper_pause,
 	[EXO_HELPER_LOG] = helper_log,
 	[EXO_HELPER_LOCK] = helper_lock,
 	[EXO_HELPER_TRACE] = helper_trace,

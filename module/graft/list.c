@@ -221,15 +221,41 @@ static void strike(struct exo_graft *graft)
 	}
 }
 
-static void kill_runs(struct exo_graft *graft)
+static void strike_for_a_grace_period(struct exo_graft *graft)
 {
 	unsigned long grace = start_poll_synchronize_rcu();
 
-	/* Whoever did not see graft->stop runs with preemption disabled, which a grace period awaits. */
 	while (!poll_state_synchronize_rcu(grace)) {
 		strike(graft);
 		usleep_range(50, 200);
 	}
+}
+
+static bool has_paused(const struct exo_graft *graft)
+{
+	const struct exo_graft_window *win;
+	u32 cpu;
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+		win = READ_ONCE(graft->windows[cpu]);
+		if (win && READ_ONCE(win->paused))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whoever did not see graft->stop runs with preemption disabled, which a grace period awaits. Or it has
+ * paused: then it sees it when it goes on, and is over a grace period later.
+ */
+static void kill_runs(struct exo_graft *graft)
+{
+	strike_for_a_grace_period(graft);
+	if (graft->mode != EXO_GRAFT_INTERP)
+		return;
+	while (has_paused(graft))
+		usleep_range(50, 200);
+	strike_for_a_grace_period(graft);
 }
 
 /**

@@ -2,6 +2,7 @@
 /*
  * Invocations. Preemption is disabled from the check that the graft may still run to the end of
  * the transaction: a grace period waits for all of that, and nobody that holds a graft lock sleeps.
+ * What is interpreted may pause (helper_pause()).
  *
  * A run that is aborted leaves nothing (INV-GRAFT-32): its context and data are thrown away, the
  * state that it logged is restored, what it staged never happens.
@@ -361,7 +362,7 @@ static int invoke(struct exo_graft *graft, struct exo_graft_invoke *cmd)
 	struct exo_graft_window *win;
 	int ret;
 
-	if (hook->id != EXO_HOOK_PURE && hook->id != EXO_HOOK_STREAM && hook->id != EXO_HOOK_TXN)
+	if (!exo_graft_is_invoked(graft))
 		return -EINVAL;
 	if (cmd->data_size > hook->data_cap ||
 	    (cmd->data_out && !(hook->flags & EXO_HOOK_DATA_WRITABLE)))

@@ -171,3 +171,33 @@ TEST(exo_graft_interpret__window_ends)
 	}
 	world_free(world);
 }
+
+static u32 pauses;
+
+/* The third pause ends the run. */
+static u64 pause_run(u64 a, u64 b, u64 c, u64 d, struct exo_graft_run *run)
+{
+	(void)a, (void)b, (void)c, (void)d;
+	if (++pauses == 3)
+		run->status = EXO_GRAFT_ABORT_KILLED;
+	return 0;
+}
+
+/* Catches: a long run that nobody can interrupt, or one that goes on though it was ended in its pause. */
+TEST(exo_graft_interpret__pauses)
+{
+	static const char text[] = "mov r0 0\nloop:\nadd r0 1\njne r0 0 loop\nexit\n";
+	exo_helper_fn helpers[EXO_GRAFT_MAX_HELPERS] = { [EXO_HELPER_PAUSE] = pause_run };
+	struct world_input input = { .budget = 1 << 20 };
+	struct world *world = world_new();
+
+	run(world, EXO_HOOK_TXN, text, &input);
+	CHECK_EQ(world->run->status, EXO_GRAFT_ABORT_BUDGET);
+	CHECK(world_start(world, &input));
+	CHECK_EQ(exo_graft_interpret(&world->prog, &world->layout, helpers, world->run), 0);
+	CHECK_EQ(world->run->status, EXO_GRAFT_ABORT_KILLED);
+	CHECK_EQ(pauses, 3);
+	/* Two slots are charged each time, and four at the entry. */
+	CHECK_EQ(world->run->budget, (1 << 20) - 4 - 3 * EXO_GRAFT_PAUSE);
+	world_free(world);
+}
