@@ -54,14 +54,17 @@ static void say_place(struct sentence *s, uint32_t place)
 		say(s, "the stack at r10 - %" PRIu32, (place - 0x80 + 1) * 8);
 }
 
-/* Ranges may be of unsigned numbers, too: then the end is below the start, read as a signed one. */
+/*
+ * Ranges may be of unsigned numbers, too: then the end is below the start, read as a signed one. If it is both
+ * ways, the offset has moved a range of nearly everything around.
+ */
 static void say_range(struct sentence *s, const struct exo_graft_error *error)
 {
 	uint64_t lo = (uint64_t)error->lo, hi = (uint64_t)error->hi;
 
 	if (lo == hi)
 		say(s, "%" PRId64, (int64_t)lo);
-	else if (hi - lo == UINT64_MAX)
+	else if (hi - lo == UINT64_MAX || (lo > hi && (int64_t)lo > (int64_t)hi))
 		say(s, "anything");
 	else if ((int64_t)lo < (int64_t)hi)
 		say(s, "%" PRId64 "..%" PRId64, (int64_t)lo, (int64_t)hi);
@@ -69,15 +72,20 @@ static void say_range(struct sentence *s, const struct exo_graft_error *error)
 		say(s, "%" PRIu64 "..%" PRIu64, lo, hi);
 }
 
-static void say_bounds(struct sentence *s, const struct exo_graft_error *error)
+static void say_bounds(struct sentence *s, const struct exo_graft_error *error,
+		       const struct exo_graft_object *object)
 {
+	const struct exo_hook *hook = object ? exo_hook_find(object->parts.hook) : NULL;
+	/* Nothing was compared that would bound it at all. */
+	bool most = error->region == EXO_REGION_DATA && hook && error->bound == hook->data_cap;
+
 	say_place(s, error->reg);
 	say(s, error->lo == error->hi ? " is at " : " may be ");
 	say_range(s, error);
 	say(s, " here, %s %s %" PRIu64 " bytes", region_name(error->region),
 	    region_verb(error->region), (uint64_t)error->bound);
 	if (error->region == EXO_REGION_DATA)
-		say(s, " for sure (compare with data_end)");
+		say(s, most ? " at most" : " for sure (compare with data_end)");
 	if (error->size)
 		say(s, ", and %" PRIu32 " %s accessed", error->size,
 		    error->size == 1 ? "is" : "are");
@@ -201,7 +209,8 @@ static void say_cert(struct sentence *s, const struct exo_graft_error *error)
 	}
 }
 
-static void say_proof(struct sentence *s, const struct exo_graft_error *error)
+static void say_proof(struct sentence *s, const struct exo_graft_error *error,
+		      const struct exo_graft_object *object)
 {
 	switch (error->code) {
 	case EXO_GRAFT_E_UNINIT:
@@ -214,7 +223,7 @@ static void say_proof(struct sentence *s, const struct exo_graft_error *error)
 		       "where a pointer is, or on some ways the one and on some the other");
 		break;
 	case EXO_GRAFT_E_BOUNDS:
-		say_bounds(s, error);
+		say_bounds(s, error, object);
 		break;
 	case EXO_GRAFT_E_WRITE:
 		say_place(s, error->reg);
@@ -296,7 +305,7 @@ EXPORT int exo_graft_error_text(const struct exo_graft_object *object,
 	else if (line)
 		say(&s, "line %" PRIu32 ": ", line->line);
 	if (error->code >= EXO_GRAFT_E_UNINIT && error->code <= EXO_GRAFT_E_FIELD)
-		say_proof(&s, error);
+		say_proof(&s, error, object);
 	else if (error->code >= EXO_GRAFT_E_CERT_FORM && error->code <= EXO_GRAFT_E_CERT_MISSING)
 		say_cert(&s, error);
 	else
