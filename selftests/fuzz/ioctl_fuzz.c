@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Coverage-guided fuzzing of the ABI as an ordinary user. A program is a sequence of operations on two
- * environments and their views: ioctls with mutated arguments, mmap, munmap, touches, closes. Programs
- * that reach code of exo.ko not reached before are kept and mutated further. The kernel's checkers
+ * environments, their views and grafts: ioctls with mutated arguments, grafts and certificates with mutated
+ * code, mmap, munmap, touches, closes. Programs that reach code of exo.ko not reached before are kept and mutated further. The kernel's checkers
  * (KASAN, lockdep, ...) say what is a bug; the harness looks whether everything was given back.
  *
  * EXO_FUZZ_SECONDS (default 60) says how long, EXO_TEST_SEED where to begin. Needs KCOV; the kernel is
@@ -14,13 +14,14 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "fuzz_graft.h"
 #include "harness.h"
 #include "lib.h"
 
 uint32_t test_pool_frames = 4096;
 uint32_t test_pool_huge = 2;
 
-#define COVER_WORDS (64 << 10)
+#define COVER_WORDS (256 << 10)
 #define MAX_STEPS 24
 #define CORPUS 2048
 #define WORDS 24
@@ -40,6 +41,7 @@ struct program {
 	struct step step[MAX_STEPS];
 };
 
+/* EXO_GRAFT_LOAD has pointers to more than an array: what its words mean says fuzz_graft.c. */
 enum { OTHER_MMAP = 0xf0, OTHER_MUNMAP, OTHER_TOUCH, OTHER_REOPEN, OTHER_CAP };
 
 /* Size of the argument, and at which words a pointer to an array stands (0: none) and its count. */
@@ -50,49 +52,63 @@ static const struct kind {
 	uint8_t count;		/* in words */
 	uint8_t cap;		/* in words */
 	uint8_t view;		/* in words */
+	uint8_t graft;		/* in words */
 } kinds[] = {
 #define WORD(type, member) ((uint8_t)(__builtin_offsetof(struct type, member) / 4))
-	{ EXO_NR_INFO, sizeof(struct exo_info), 0, 0, 0, 0 },
-	{ EXO_NR_ENV_EVENTFD, sizeof(struct exo_env_eventfd), 0, 0, 0, 0 },
-	{ EXO_NR_ENV_STATUS, sizeof(struct exo_env_status), 0, 0, 0, 0 },
+	{ EXO_NR_INFO, sizeof(struct exo_info), 0, 0, 0, 0, 0 },
+	{ EXO_NR_ENV_EVENTFD, sizeof(struct exo_env_eventfd), 0, 0, 0, 0, 0 },
+	{ EXO_NR_ENV_STATUS, sizeof(struct exo_env_status), 0, 0, 0, 0, 0 },
 	{ EXO_NR_ENV_LIST, sizeof(struct exo_env_list), WORD(exo_env_list, envs),
-	  WORD(exo_env_list, count), 0, 0 },
-	{ EXO_NR_QUOTA_GET, sizeof(struct exo_quota), 0, 0, 0, 0 },
-	{ EXO_NR_QUOTA_SET, sizeof(struct exo_quota), 0, 0, 0, 0 },
-	{ EXO_NR_CAP_CREATE, sizeof(struct exo_cap_create), 0, 0, 0, 0 },
-	{ EXO_NR_CAP_DERIVE, sizeof(struct exo_cap_derive), 0, 0, WORD(exo_cap_derive, cap), 0 },
-	{ EXO_NR_CAP_REVOKE, sizeof(struct exo_cap_revoke), 0, 0, WORD(exo_cap_revoke, cap), 0 },
-	{ EXO_NR_CAP_CHECK, sizeof(struct exo_cap_check), 0, 0, WORD(exo_cap_check, cap), 0 },
-	{ EXO_NR_MEM_POOL, sizeof(struct exo_mem_pool), 0, 0, 0, 0 },
+	  WORD(exo_env_list, count), 0, 0, 0 },
+	{ EXO_NR_QUOTA_GET, sizeof(struct exo_quota), 0, 0, 0, 0, 0 },
+	{ EXO_NR_QUOTA_SET, sizeof(struct exo_quota), 0, 0, 0, 0, 0 },
+	{ EXO_NR_CAP_CREATE, sizeof(struct exo_cap_create), 0, 0, 0, 0, 0 },
+	{ EXO_NR_CAP_DERIVE, sizeof(struct exo_cap_derive), 0, 0, WORD(exo_cap_derive, cap), 0, 0 },
+	{ EXO_NR_CAP_REVOKE, sizeof(struct exo_cap_revoke), 0, 0, WORD(exo_cap_revoke, cap), 0, 0 },
+	{ EXO_NR_CAP_CHECK, sizeof(struct exo_cap_check), 0, 0, WORD(exo_cap_check, cap), 0, 0 },
+	{ EXO_NR_MEM_POOL, sizeof(struct exo_mem_pool), 0, 0, 0, 0, 0 },
 	{ EXO_NR_MEM_ALLOC, sizeof(struct exo_mem_alloc), WORD(exo_mem_alloc, frames_ptr),
-	  WORD(exo_mem_alloc, count), 0, 0 },
+	  WORD(exo_mem_alloc, count), 0, 0, 0 },
 	{ EXO_NR_MEM_FREE, sizeof(struct exo_mem_frames), WORD(exo_mem_frames, frames_ptr),
-	  WORD(exo_mem_frames, count), 0, 0 },
-	{ EXO_NR_MEM_IMPORT, sizeof(struct exo_mem_import), 0, 0, WORD(exo_mem_import, cap), 0 },
+	  WORD(exo_mem_frames, count), 0, 0, 0 },
+	{ EXO_NR_MEM_IMPORT, sizeof(struct exo_mem_import), 0, 0, WORD(exo_mem_import, cap), 0, 0 },
 	{ EXO_NR_MEM_DROP, sizeof(struct exo_mem_frames), WORD(exo_mem_frames, frames_ptr),
-	  WORD(exo_mem_frames, count), 0, 0 },
-	{ EXO_NR_MEM_VIEW_CREATE, sizeof(struct exo_mem_view_create), 0, 0, 0, 0 },
-	{ EXO_NR_MEM_VIEW_DESTROY, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view) },
+	  WORD(exo_mem_frames, count), 0, 0, 0 },
+	{ EXO_NR_MEM_VIEW_CREATE, sizeof(struct exo_mem_view_create), 0, 0, 0, 0, 0 },
+	{ EXO_NR_MEM_VIEW_DESTROY, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view), 0 },
 	{ EXO_NR_MEM_BIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
-	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view), 0 },
 	{ EXO_NR_MEM_UNBIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
-	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view), 0 },
 	{ EXO_NR_MEM_REBIND, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
-	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view), 0 },
 	{ EXO_NR_MEM_PROTECT, sizeof(struct exo_mem_batch), WORD(exo_mem_batch, ops),
-	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view) },
-	{ EXO_NR_MEM_FLUSH, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view) },
+	  WORD(exo_mem_batch, count), 0, WORD(exo_mem_batch, view), 0 },
+	{ EXO_NR_MEM_FLUSH, sizeof(struct exo_mem_view), 0, 0, 0, WORD(exo_mem_view, view), 0 },
 	{ EXO_NR_MEM_HARVEST, sizeof(struct exo_mem_harvest), WORD(exo_mem_harvest, bits),
-	  WORD(exo_mem_harvest, count), 0, WORD(exo_mem_harvest, view) },
-	{ EXO_NR_MEM_UPCALL, sizeof(struct exo_mem_upcall), 0, 0, 0, 0 },
-	{ EXO_NR_MEM_WAKE, sizeof(struct exo_mem_wake), 0, 0, 0, WORD(exo_mem_wake, view) },
-	{ EXO_NR_MEM_REVOKE, sizeof(struct exo_mem_revoke), 0, 0, 0, 0 },
+	  WORD(exo_mem_harvest, count), 0, WORD(exo_mem_harvest, view), 0 },
+	{ EXO_NR_MEM_UPCALL, sizeof(struct exo_mem_upcall), 0, 0, 0, 0, 0 },
+	{ EXO_NR_MEM_WAKE, sizeof(struct exo_mem_wake), 0, 0, 0, WORD(exo_mem_wake, view), 0 },
+	{ EXO_NR_MEM_REVOKE, sizeof(struct exo_mem_revoke), 0, 0, 0, 0, 0 },
 	{ EXO_NR_MEM_LOG, sizeof(struct exo_mem_log), WORD(exo_mem_log, entries),
-	  WORD(exo_mem_log, count), 0, 0 },
+	  WORD(exo_mem_log, count), 0, 0, 0 },
 	{ EXO_NR_MEM_QUERY, sizeof(struct exo_mem_query), WORD(exo_mem_query, infos),
-	  WORD(exo_mem_query, count), 0, 0 },
-	{ OTHER_MMAP, 16, 0, 0, 0, 0 }, { OTHER_MUNMAP, 8, 0, 0, 0, 0 }, { OTHER_TOUCH, 16, 0, 0, 0, 0 },
-	{ OTHER_REOPEN, 8, 0, 0, 0, 0 }, { OTHER_CAP, 16, 0, 0, 0, 0 },
+	  WORD(exo_mem_query, count), 0, 0, 0 },
+	{ EXO_NR_GRAFT_UNLOAD, sizeof(struct exo_graft_unload), 0, 0, 0, 0, WORD(exo_graft_unload, graft) },
+	{ EXO_NR_GRAFT_ATTACH, sizeof(struct exo_graft_attach), 0, 0, WORD(exo_graft_attach, cap),
+	  WORD(exo_graft_attach, target), WORD(exo_graft_attach, graft) },
+	{ EXO_NR_GRAFT_DETACH, sizeof(struct exo_graft_detach), 0, 0, 0, WORD(exo_graft_detach, target), 0 },
+	{ EXO_NR_GRAFT_RUN, sizeof(struct exo_graft_invoke), WORD(exo_graft_invoke, data),
+	  WORD(exo_graft_invoke, data_size), 0, 0, WORD(exo_graft_invoke, graft) },
+	{ EXO_NR_GRAFT_STATUS, sizeof(struct exo_graft_info), 0, 0, 0, 0, WORD(exo_graft_info, graft) },
+	{ EXO_NR_GRAFT_LIST, sizeof(struct exo_graft_list), WORD(exo_graft_list, rows),
+	  WORD(exo_graft_list, count), 0, 0, 0 },
+	{ EXO_NR_GRAFT_LOG, sizeof(struct exo_graft_log), WORD(exo_graft_log, entries),
+	  WORD(exo_graft_log, count), 0, 0, WORD(exo_graft_log, graft) },
+	{ EXO_NR_GRAFT_KILL, sizeof(struct exo_graft_kill), 0, 0, 0, 0, WORD(exo_graft_kill, graft) },
+	{ EXO_NR_GRAFT_LOAD, 32, 0, 0, 0, 0, 0 },
+	{ OTHER_MMAP, 16, 0, 0, 0, 0, 0 }, { OTHER_MUNMAP, 8, 0, 0, 0, 0, 0 }, { OTHER_TOUCH, 16, 0, 0, 0, 0, 0 },
+	{ OTHER_REOPEN, 8, 0, 0, 0, 0, 0 }, { OTHER_CAP, 16, 0, 0, 0, 0, 0 },
 };
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -142,6 +158,41 @@ static const struct kind *kind_of(uint8_t nr)
 	return NULL;
 }
 
+/* Mostly what makes sense, so that grafts come to run. */
+static void random_graft_step(struct step *step, const struct kind *kind)
+{
+	uint32_t *words = step->words;
+	unsigned int i;
+
+	if (kind->graft)
+		words[kind->graft] = any(12) ? any(5) : interesting();
+	switch (kind->nr) {
+	case EXO_NR_GRAFT_LOAD:
+		words[2] = any(16);
+		words[3] = any(30) ? any(3) : interesting();
+		words[4] = any(30) ? any(8) : interesting();
+		words[5] = any(2) ? 0 : any(8);
+		words[6] = any(2) ? 0 : any(8);
+		words[7] = any(2) ? 0 : any(10) + 16 * (any(2) ? any(16) : interesting());
+		for (i = 0; i < 16; i++)
+			step->array[i * 2] = (uint32_t)(test_random(&seed) >> 16);
+		break;
+	case EXO_NR_GRAFT_ATTACH:
+		words[1] = any(30) ? any(2) : interesting();
+		break;
+	case EXO_NR_GRAFT_DETACH:
+		words[2] = any(10) ? EXO_HOOK_FAULT + any(2) : interesting();
+		break;
+	case EXO_NR_GRAFT_LOG:
+		words[5] = any(30) ? 0 : interesting();
+		break;
+	case EXO_NR_GRAFT_KILL:
+	case EXO_NR_GRAFT_UNLOAD:
+		words[3] = any(30) ? 0 : interesting();
+		break;
+	}
+}
+
 static void random_step(struct step *step)
 {
 	const struct kind *kind = &kinds[any(NR_KINDS)];
@@ -166,6 +217,8 @@ static void random_step(struct step *step)
 			if (kind->nr == EXO_NR_MEM_UNBIND || kind->nr == EXO_NR_MEM_PROTECT)
 				step->array[i * 4 + 2] = any(20) ? 0 : interesting();
 		}
+	if (kind->graft || kind->nr == EXO_NR_GRAFT_LOAD || kind->nr == EXO_NR_GRAFT_DETACH)
+		random_graft_step(step, kind);
 	if (kind->nr == EXO_NR_ENV_LIST) {
 		step->words[8] = any(8) ? 88 + 8 * any(4) : interesting();
 		step->words[9] = any(30) ? 0 : 1;
@@ -222,13 +275,42 @@ static int fds[2];
 static struct exo_cap caps[4];
 static uint32_t views[4];
 static uint64_t offsets[4], lengths[4];
-static uint32_t nr_views;
+static uint32_t grafts[4];
+static uint32_t nr_views, nr_grafts;
 static struct { void *at; size_t len; } maps[8];
 static char buffer[64 << 10];
 
 /* The frames of the array that the program holds have small numbers in it: translate. */
 static uint32_t held[16];
 static uint32_t nr_held;
+
+static void load_graft(const struct step *step)
+{
+	struct exo_graft_load load;
+
+	if (!fuzz_graft_load(fds[step->env & 1], step->words, step->array, &load))
+		grafts[nr_grafts++ % 4] = load.out_graft;
+}
+
+/* What a call on a graft has that others have not. */
+static void fill_graft(const struct step *step, const struct kind *kind, uint32_t *arg)
+{
+	uint32_t graft = step->words[kind->graft];
+	struct exo_graft_invoke *run = (void *)arg;
+
+	/* 0: by capability */
+	arg[kind->graft] = graft && graft < 5 ? grafts[graft - 1] : graft;
+	if (kind->nr == EXO_NR_GRAFT_ATTACH && graft && step->words[kind->cap] < 4)
+		memset(&arg[kind->cap], 0, sizeof(struct exo_cap));
+	if (kind->nr == EXO_NR_GRAFT_ATTACH && step->words[4] % 3 == 1)
+		arg[kind->view] = 0;
+	if (kind->nr != EXO_NR_GRAFT_RUN)
+		return;
+	run->repeat = step->words[3] % 64;
+	run->data_out = step->words[6] % 2 ? (uintptr_t)buffer + sizeof(buffer) / 2 : 0;
+	if (run->arg[0] < 5 && run->arg[0])
+		run->arg[0] = grafts[run->arg[0] - 1];
+}
 
 static void run_ioctl(const struct step *step, const struct kind *kind)
 {
@@ -261,7 +343,12 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 		memcpy(&arg[kind->pointer], &pointer, 8);
 		/* What is longer than the buffer ends in memory that is not there, most of the time. */
 	}
-	if (kind->nr == EXO_NR_CAP_CREATE && step->words[4] < nr_held) {
+	if (kind->graft)
+		fill_graft(step, kind, arg);
+	if (kind->nr == EXO_NR_CAP_CREATE && step->words[2] % 65536 == EXO_CAP_GRAFT && step->words[4] < 4) {
+		arg[4] = grafts[step->words[4]];
+		arg[5] = 0;
+	} else if (kind->nr == EXO_NR_CAP_CREATE && step->words[4] < nr_held) {
 		arg[4] = held[step->words[4]];
 		arg[5] = 0;
 	}
@@ -300,7 +387,9 @@ static void run_other(const struct step *step)
 			static const uint32_t lens[] = { 1, 4, 16, 17, 512 };
 
 			offset = (uint64_t)(b % 9) << EXO_MMAP_SHIFT;
-			if (b % 9 >= 4 && b % 9 <= 6)
+			if (b % 9 == 8)
+				offset |= (uint64_t)grafts[step->words[4] % 4] << EXO_MMAP_VIEW_SHIFT;
+			else if (b % 9 >= 4 && b % 9 <= 6)
 				offset |= (uint64_t)views[b % 4] << EXO_MMAP_VIEW_SHIFT;
 			else
 				offset |= step->words[4] % 3 ? (uint64_t)(nr_held ? held[0] : 0) << 12 : 0;
@@ -322,10 +411,12 @@ static void run_other(const struct step *step)
 	case OTHER_TOUCH:
 		if (!maps[slot].at)
 			break;
-		if (step->words[4] & 1)
-			t_store((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, a);
-		else
+		if (step->words[4] & 1) {
+			/* A fault graft finds a frame in its state. */
+			t_store((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, a < nr_held ? held[a] : a);
+		} else {
 			t_load((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, &value);
+		}
 		break;
 	case OTHER_REOPEN:
 		close(fd);
@@ -357,7 +448,8 @@ static void run(const struct program *p)
 	unsigned int i;
 
 	fresh_environments();
-	nr_held = nr_views = 0;
+	nr_held = nr_views = nr_grafts = 0;
+	memset(grafts, 0, sizeof(grafts));
 	memset(views, 0, sizeof(views));
 	memset(maps, 0, sizeof(maps));
 	for (i = 0; i < p->steps; i++) {
@@ -365,6 +457,8 @@ static void run(const struct program *p)
 
 		if (p->step[i].nr >= OTHER_MMAP)
 			run_other(&p->step[i]);
+		else if (p->step[i].nr == EXO_NR_GRAFT_LOAD)
+			load_graft(&p->step[i]);
 		else if (kind)
 			run_ioctl(&p->step[i], kind);
 	}
@@ -440,6 +534,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	cover = mmap(NULL, COVER_WORDS * 8, PROT_READ | PROT_WRITE, MAP_SHARED, kcov, 0);
 	ASSERT_NE((long)cover, (long)MAP_FAILED);
 	know = test_shared(sizeof(*know));
+	fuzz_graft_init();
 	seed = test_seed();
 	until = test_now_ns() + seconds() * 1000000000ULL;
 	while (test_now_ns() < until) {
