@@ -53,7 +53,10 @@ extern bool test_no_module;	/* the program loads the module by itself */
 unsigned int test_slow(void);
 /* n rounds on the stock kernel, n / d on a slow one; EXO_TEST_ROUNDS replaces both. */
 unsigned int test_rounds(unsigned int n, unsigned int d);
-/* Are ms over (twice as many on a slow kernel)? Never where EXO_TEST_ROUNDS says how many rounds. */
+/*
+ * Are ms over (twice as many on a slow kernel)? Where EXO_TEST_ROUNDS says how many rounds: are three
+ * quarters of the test's own time over?
+ */
 bool test_late(uint64_t start_ns, unsigned int ms);
 uint64_t test_now_ns(void);
 void test_sleep_ms(unsigned int ms);

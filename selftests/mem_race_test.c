@@ -381,13 +381,21 @@ static void end_world(void)
 	ASSERT_EQ(st.out_views, 0);
 }
 
-/* Catches: what two operations do to each other. Each row of the matrix is a world of its own. */
+/* What a pair may have of a minute. */
+#define PAIR_MS_MAX (60000 * 2 / (NR_OPS * (NR_OPS + 1)))
+
+/*
+ * Catches: what two operations do to each other. Each row of the matrix is a world of its own, each
+ * pair has a millisecond a round.
+ */
 TEST_LONG(pairs__all, 120)
 {
-	const char *env = getenv("EXO_TEST_ROUNDS");
-	unsigned int ms = env ? (unsigned int)atoi(env) : 50, a, b;
+	unsigned int ms, a, b;
 	pthread_t thread;
 
+	ms = test_rounds(50, 1);
+	if (ms > PAIR_MS_MAX)
+		ms = PAIR_MS_MAX;
 	for (a = 0; a < NR_OPS; a++) {
 		make_world();
 		ASSERT_EQ(pthread_create(&thread, NULL, thief, NULL), 0);
