@@ -4,9 +4,12 @@
  * written is lost.
  */
 #include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#include <exo/libexo.h>
 
 #include "sqlite_lib.h"
 
@@ -262,4 +265,89 @@ TEST_LONG(pinned_and_taken__dies_and_recovers, 60)
 	check_integrity(db);
 	sqlite3_close(db);
 	remove_dir(idle.dir);
+}
+
+/* ---- a frame that comes back while it is being given back ---------------------------------------------- */
+
+static struct {
+	int fd;			/* an environment that has all other frames */
+	pthread_t giver;	/* the thread that is stopped in the middle; 0: none */
+	pthread_mutex_t lock;	/* held while the others are to wait */
+	sqlite3 *db;
+} aba = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+int __real_exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done);
+int __wrap_exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done);
+
+static void *fill_another(void *arg)
+{
+	fill(aba.db, 2000);
+	return NULL;
+}
+
+/*
+ * Between the library's look at its frames and its giving them back. All that are bound nowhere are taken
+ * by force, and somebody uses the cache, and may get them. None of those that were taken is given back.
+ */
+int __wrap_exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done)
+{
+	struct exo_env_status st;
+	pthread_t user;
+	uint32_t asked, done = 0;
+	int ret;
+
+	if (!aba.giver || !pthread_equal(aba.giver, pthread_self())) {
+		pthread_mutex_lock(&aba.lock);
+		pthread_mutex_unlock(&aba.lock);
+		return __real_exo_mem_free(env, frames, count, out_done);
+	}
+	aba.giver = 0;
+	st = env_of(aba.fd, getpid());
+	ASSERT_EQ(t_revoke(aba.fd, st.out_env, count, 1, &asked), 0);
+	ASSERT_EQ(asked, count);
+	/* Asked itself the library gives as many, which wait, too. Then its rest is over. */
+	ASSERT_EQ(wait_answered(aba.fd, getpid()).out_taken, st.out_taken + count);
+	test_sleep_ms(1500);
+	ASSERT_EQ(pthread_create(&user, NULL, fill_another, NULL), 0);
+	pthread_join(user, NULL);
+	ret = __real_exo_mem_free(env, frames, count, &done);
+	ASSERT_EQ(ret, -EACCES);
+	ASSERT_EQ(done, 0);
+	*out_done = done;
+	pthread_mutex_unlock(&aba.lock);
+	return ret;
+}
+
+/* Catches: a frame that is given back under the page that it has been given to since. */
+TEST_LONG(taken_while_giving__not_given_twice, 60)
+{
+	static uint32_t some[1024];
+	uint32_t min, done;
+	char path[96];
+	const char *dir;
+	sqlite3 *db;
+
+	t_need_root();
+	dir = work_dir();
+	aba.fd = t_open();
+	min = guarantee(aba.fd, GUARANTEED);
+	/* The library's environment is the first of this process. */
+	close(aba.fd);
+	install(0);
+	snprintf(path, sizeof(path), "%s/one", dir);
+	db = db_open(path);
+	fill(db, 4000);
+	aba.fd = t_open();
+	snprintf(path, sizeof(path), "%s/two", dir);
+	aba.db = db_open(path);
+	while (!t_alloc(aba.fd, EXO_ALLOC_ANY, some, 1024, &done))
+		;
+	pthread_mutex_lock(&aba.lock);
+	aba.giver = pthread_self();
+	sqlite3_db_release_memory(db);
+	ASSERT_EQ(aba.giver, 0);
+	sqlite3_close(db);
+	sqlite3_close(aba.db);
+	guarantee(aba.fd, min);
+	remove_dir(dir);
 }

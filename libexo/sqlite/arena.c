@@ -162,7 +162,7 @@ void arena_close(void)
 	pool.bench = NULL;
 	pool.view = NULL;
 	pool.env = NULL;
-	pool.held = pool.pinned_frames = pool.stock_frames = pool.owed = 0;
+	pool.held = pool.pinned_frames = pool.stock_frames = pool.owed = pool.releasing = 0;
 }
 
 /* Benches ------------------------------------------------------------------------------------ */
@@ -288,7 +288,7 @@ static uint32_t room_locked(uint32_t order)
 {
 	uint32_t room;
 
-	if (pool.forked || pool.held >= pool.limit)
+	if (pool.forked || pool.releasing || pool.held >= pool.limit)
 		return 0;
 	if (pool.rest_until_ns && arena_now_ns() < pool.rest_until_ns)
 		return 0;
@@ -376,7 +376,11 @@ static void free_frames(const uint32_t *frames, uint32_t count)
 	}
 }
 
-/* One unbind for all of them, which is one shootdown, then one call that frees. */
+/*
+ * One unbind for all of them, which is one shootdown, then one call that frees. A frame that is taken by
+ * force in between is not freed: it is not ours then, and it can't have become ours again, in the seat of
+ * another page, because nothing is allocated while pool.releasing says that somebody is here.
+ */
 static void release_some(struct seat **seats, uint32_t count)
 {
 	struct exo_mem_op ops[RELEASE_FRAMES];
@@ -400,8 +404,11 @@ void arena_release(struct seat **seats, uint32_t count)
 {
 	uint32_t start = 0, end, n, i;
 
-	if (pool.forked)
+	if (pool.forked || !count)
 		return;
+	pthread_mutex_lock(&pool.lock);
+	pool.releasing++;
+	pthread_mutex_unlock(&pool.lock);
 	while (start < count) {
 		n = 0;
 		for (end = start; end < count; end++) {
@@ -417,6 +424,9 @@ void arena_release(struct seat **seats, uint32_t count)
 		pthread_mutex_unlock(&pool.lock);
 		start = end;
 	}
+	pthread_mutex_lock(&pool.lock);
+	pool.releasing--;
+	pthread_mutex_unlock(&pool.lock);
 }
 
 /* Frames of stock that stand in seats of another size move: unbound there, bound here. */

@@ -149,6 +149,7 @@ struct cache {
  * @guaranteed: what revocation leaves: pinned pages stay within it
  * @held, @held_max, @pinned_frames, @stock_frames: frames
  * @owed: asked for, and not yet given because pages were pinned
+ * @releasing: threads that are giving frames back, without the lock: none is allocated meanwhile
  * @rest_until_ns: no new frames before this time: they were just asked back, or there were none
  * @scarce: the last page that was to be in a frame found none
  * @outside_idle: unpinned pages in ordinary memory that could be in frames
@@ -166,6 +167,7 @@ struct pool {
 	uint32_t guaranteed;
 	uint32_t held, held_max, pinned_frames, stock_frames;
 	uint32_t owed;
+	uint32_t releasing;
 	uint64_t rest_until_ns;
 	bool scarce;
 	bool forked;
