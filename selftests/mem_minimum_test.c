@@ -196,6 +196,40 @@ TEST(minimum__others_make_room)
 	restore_min();
 }
 
+/*
+ * Catches: somebody who asks again and again for what isn't there, in one piece or of a colour, and has
+ * the others asked for what is free: in the end they would have nothing but their minima.
+ */
+TEST(minimum__of_what_is_free_asks_nobody)
+{
+	const struct exo_table *table;
+	uint32_t one;
+	unsigned int i;
+	pid_t alice;
+
+	setup();
+	table = t_table(fd);
+	while (!t_alloc(fd, EXO_ALLOC_HUGE, &one, 1, NULL))
+		;
+	ASSERT_GT(small_free(table), 200);
+	set_min_of(ALICE, 100);
+	alice = test_fork();
+	if (!alice) {
+		int own;
+
+		t_become(ALICE);
+		own = t_open();
+		for (i = 0; i < 100; i++)
+			ASSERT_EQ(t_alloc(own, EXO_ALLOC_HUGE, &one, 1, NULL), -ENOSPC);
+		_exit(0);
+	}
+	test_join(alice);
+	ASSERT_EQ(status().out_asked, 0);
+	ASSERT_EQ(status().out_wanted, 0);
+	set_min_of(ALICE, old_min);
+	restore_min();
+}
+
 /* Catches: a shrink that takes frames of another node, or asks owners for some. */
 TEST(shrink__on_a_node)
 {

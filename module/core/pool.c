@@ -535,6 +535,26 @@ bool exo_pool_is_short(const struct exo_pool *pool, unsigned int kind, u32 kept)
 }
 
 /**
+ * exo_pool_missing() - how many frames are to become free, so that every minimum could be had?
+ * @pool: pool
+ * @kept: what all users together are guaranteed and don't have
+ *
+ * Return: frames, in 4 KiB.
+ */
+u32 exo_pool_missing(const struct exo_pool *pool, u32 kept)
+{
+	unsigned int kind;
+	u32 want, n = 0;
+
+	for (kind = EXO_POOL_SMALL; kind <= EXO_POOL_HUGE_KIND; kind++) {
+		want = kept_of(pool, kind, kept);
+		if (want > pool->free[kind])
+			n += want - pool->free[kind];
+	}
+	return n;
+}
+
+/**
  * exo_pool_hole() - an absent frame in a block of order 0 where others are present
  * @pool: pool
  * @node: only on this node, or EXO_POOL_NODE_ANY

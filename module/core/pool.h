@@ -107,6 +107,7 @@ u32 exo_lend_tell(struct exo_lend *lend, u64 now_ns);
 u32 exo_pool_spare(const struct exo_pool *pool, unsigned int kind, u32 kept);
 u32 exo_pool_allow(const struct exo_pool *pool, unsigned int kind, u32 kept, u32 n, u32 own);
 bool exo_pool_is_short(const struct exo_pool *pool, unsigned int kind, u32 kept);
+u32 exo_pool_missing(const struct exo_pool *pool, u32 kept);
 int exo_pool_hole(struct exo_pool *pool, u32 node, u32 *nr);
 int exo_pool_empty_block(struct exo_pool *pool, u32 *block);
 

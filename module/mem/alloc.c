@@ -90,10 +90,15 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 	}
 }
 
+/*
+ * Others are asked for what one is guaranteed, if not so much is free: that it is free in another colour or
+ * place, or in small pieces only, is nobody's guarantee.
+ */
 static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *err)
 {
 	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
-	u32 got;
+	u32 got, missing, have, kept;
+	struct exo_pool *pool;
 
 	got = take_locked(exo_pool_begin(), req, n, mine, 0, frames, err);
 	exo_pool_end();
@@ -101,10 +106,13 @@ static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *er
 		return got;
 
 	exo_pool_refill(req->node, order, (n - got) << order);
-	got += take_locked(exo_pool_begin(), req, n - got, mine, got, frames + got, err);
+	pool = exo_pool_begin();
+	got += take_locked(pool, req, n - got, mine, got, frames + got, err);
+	have = min(mine, got << order);
+	kept = exo_user_unused_total();
+	missing = exo_pool_missing(pool, kept - min(kept, have));
 	exo_pool_end();
-	if (mine > got << order)
-		exo_revoke_for_min(mine - (got << order));
+	exo_revoke_for_min(min(mine - have, missing));
 	return got;
 }
 

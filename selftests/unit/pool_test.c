@@ -551,3 +551,16 @@ TEST(exo_pool_spare__small_frames_first)
 	CHECK(!exo_pool_is_short(pool, EXO_POOL_HUGE_KIND, 2024));
 	CHECK(exo_pool_is_short(pool, EXO_POOL_HUGE_KIND, 2025));
 }
+
+/* Catches: others who are asked for more than what is guaranteed and not free. */
+TEST(exo_pool_missing__what_is_not_free)
+{
+	const struct exo_pool *pool = &small_pool;
+
+	CHECK_EQ(exo_pool_missing(pool, 0), 0);
+	CHECK_EQ(exo_pool_missing(pool, 100), 0);
+	CHECK_EQ(exo_pool_missing(pool, 164), 64);
+	CHECK_EQ(exo_pool_missing(pool, 1000), 900);
+	CHECK_EQ(exo_pool_missing(pool, 2024), 900);
+	CHECK_EQ(exo_pool_missing(pool, 2034), 910);
+}
