@@ -265,6 +265,7 @@ TEST_LONG(windows__have_an_end, 60)
 {
 	static void *window[20000];
 	uint32_t count, i;
+	void *table;
 	int fd = t_open();
 
 	for (count = 0; count < 20000; count++) {
@@ -274,7 +275,14 @@ TEST_LONG(windows__have_an_end, 60)
 	}
 	ASSERT_EQ(errno, EOVERFLOW);
 	ASSERT_EQ(count, 16384);
+	/* Mappings of the table count, too: a pool that grows goes through them. */
+	ASSERT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, (off_t)EXO_MMAP_TABLE), MAP_FAILED);
+	ASSERT_EQ(errno, EOVERFLOW);
 	munmap(window[0], 512 * PAGE);
+	table = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, (off_t)EXO_MMAP_TABLE);
+	ASSERT_NE(table, MAP_FAILED);
+	ASSERT_TRUE(!t_window(fd, 0, 512, PROT_READ));
+	munmap(table, PAGE);
 	window[0] = t_window(fd, 0, 512, PROT_READ);
 	ASSERT_TRUE(window[0]);
 	for (i = 0; i < count; i++)

@@ -38,7 +38,7 @@ struct exo_mem_env;
  * @frames: frames charged: held and quarantined
  * @envs: environments
  * @views: views
- * @windows: mappings of windows, in all processes
+ * @windows: mappings of windows and of the frame table, in all processes
  * @grafts: grafts, until their memory is freed
  * @graft_insns: their instructions, after lowering
  * @graft_jit: bytes of their machine code

@@ -63,6 +63,9 @@ void exo_table_set_counts(u64 present, u64 free, u64 free_huge, u64 target);
 extern struct rw_semaphore exo_map_sem;
 void exo_map_barrier(void);
 int exo_map_prepare(struct vm_fault *vmf);
+int exo_map_charge(struct exo_env *env);
+void exo_map_open(struct vm_area_struct *vma);
+void exo_map_close(struct vm_area_struct *vma);
 u32 exo_window_bucket(void);
 void exo_window_unmap_own(struct exo_env *env, u32 first, u32 n);
 

@@ -48,6 +48,8 @@ static vm_fault_t table_fault(struct vm_fault *vmf)
 
 static const struct vm_operations_struct table_vm_ops = {
 	EXO_VMA_OPS,
+	.open = exo_map_open,
+	.close = exo_map_close,
 	.fault = table_fault,
 };
 
@@ -56,7 +58,7 @@ static const struct vm_operations_struct table_vm_ops = {
  * @env: who maps it; it is the same for all
  * @vma: new mapping, of the whole table or its beginning
  *
- * Return: 0, -EINVAL or -EACCES.
+ * Return: 0; -EINVAL; -EACCES; -EOVERFLOW: the uid has too many windows and tables.
  */
 int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma)
 {
@@ -65,6 +67,9 @@ int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma)
 	if (vma->vm_pgoff != EXO_MMAP_TABLE >> PAGE_SHIFT || vma_pages(vma) > nr_pages + 1UL)
 		return -EINVAL;
 	ret = exo_vma_init(vma, 0, false);
+	if (ret)
+		return ret;
+	ret = exo_map_charge(env);
 	if (ret)
 		return ret;
 	vm_flags_set(vma, VM_PFNMAP);

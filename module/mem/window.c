@@ -24,8 +24,8 @@
 /* Neighbours that are mapped with a frame that is touched: aligned runs of so many. */
 #define AROUND (16 * PAGE_SIZE)
 
-/* Most windows of a uid. */
-#define WINDOWS_MAX 16384
+/* Most windows of a uid, and mappings of the table. */
+#define MAPS_MAX 16384
 
 /* The page offset of a window: kind, bucket, frame. */
 #define FRAME_BITS ilog2(EXO_FRAMES_MAX)
@@ -158,35 +158,59 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 	return ret == -ENOMEM ? no_table() : VM_FAULT_SIGBUS;
 }
 
-static struct exo_user *window_user(const struct vm_area_struct *vma)
+static struct exo_user *map_user(const struct vm_area_struct *vma)
 {
 	const struct exo_env *env = vma->vm_file->private_data;
 
 	return env->user;
 }
 
-/*
- * Of a child, or for the time of a failing mremap(). Only 6.1 and 6.12 let madvise(MADV_DOFORK)
- * have windows copied, and a copy can't be refused: who makes too many that way is killed, and
- * with that the fork fails.
+/**
+ * exo_map_charge() - one more window, or mapping of the table
+ * @env: who maps it
+ *
+ * How many there are is limited: whoever takes a frame away goes through the windows of those
+ * who imported it, and a new block through all that show the table.
+ *
+ * Context: any.
+ * Return: 0, or -EOVERFLOW if the uid has MAPS_MAX.
  */
-static void window_open(struct vm_area_struct *vma)
+int exo_map_charge(struct exo_env *env)
 {
-	int windows = atomic_inc_return(&window_user(vma)->windows);
+	if (atomic_inc_return(&env->user->windows) <= MAPS_MAX)
+		return 0;
+	atomic_dec(&env->user->windows);
+	return -EOVERFLOW;
+}
 
-	if (windows > WINDOWS_MAX && vma->vm_mm != current->mm)
+/**
+ * exo_map_open() - vm_ops->open of what is charged so
+ * @vma: of a child, or for the time of a failing mremap()
+ *
+ * Only 6.1 and 6.12 let madvise(MADV_DOFORK) have them copied, and a copy can't be refused: who
+ * makes too many that way is killed, and with that the fork fails.
+ */
+void exo_map_open(struct vm_area_struct *vma)
+{
+	int count = atomic_inc_return(&map_user(vma)->windows);
+
+	if (count > MAPS_MAX && vma->vm_mm != current->mm)
 		force_sig(SIGKILL);
 }
 
-static void window_close(struct vm_area_struct *vma)
+/**
+ * exo_map_close() - vm_ops->close of what is charged so
+ * @vma: mapping
+ */
+void exo_map_close(struct vm_area_struct *vma)
 {
-	atomic_dec(&window_user(vma)->windows);
+	atomic_dec(&map_user(vma)->windows);
 }
 
 static const struct vm_operations_struct window_vm_ops = {
 	EXO_VMA_OPS,
-	.open = window_open,
-	.close = window_close,
+	.open = exo_map_open,
+	.close = exo_map_close,
 	.fault = window_fault,
 };
 
@@ -197,10 +221,7 @@ static const struct vm_operations_struct window_vm_ops = {
  *
  * Which of these frames the environment may have is asked when they are touched.
  *
- * How many there are is limited: whoever takes a frame away goes through the windows of those
- * who imported it.
- *
- * Return: 0; -EINVAL; -EOVERFLOW: the uid has WINDOWS_MAX.
+ * Return: 0; -EINVAL; -EACCES; -EOVERFLOW: the uid has too many.
  */
 int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
 {
@@ -212,10 +233,9 @@ int exo_window_mmap(struct exo_env *env, struct vm_area_struct *vma)
 	ret = exo_vma_init(vma, 0, vma->vm_flags & VM_WRITE);
 	if (ret)
 		return ret;
-	if (atomic_inc_return(&env->user->windows) > WINDOWS_MAX) {
-		atomic_dec(&env->user->windows);
-		return -EOVERFLOW;
-	}
+	ret = exo_map_charge(env);
+	if (ret)
+		return ret;
 	vma->vm_pgoff = window_pgoff(exo_mem(env)->bucket, first);
 	vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_ops = &window_vm_ops;
