@@ -102,7 +102,7 @@ struct exo_helper {
 };
 
 #define EXO_HOOK_DATA_WRITABLE (1U << 0)
-#define EXO_HOOK_NEEDS_PURE (1U << 1)		/* only side-effect free helpers, no state window */
+#define EXO_HOOK_NEEDS_PURE (1U << 1)		/* what it does depends on its input only: no state window */
 #define EXO_HOOK_NEEDS_DETERMINISTIC (1U << 2)	/* only deterministic helpers */
 #define EXO_HOOK_TRANSACTION (1U << 3)		/* effects are staged, state that was logged is restored */
 #define EXO_HOOK_KILLABLE (1U << 4)		/* always has a budget cell, even if proved */

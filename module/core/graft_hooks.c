@@ -61,6 +61,24 @@ const struct exo_helper exo_helpers[EXO_GRAFT_MAX_HELPERS] = {
 		.args = { { EXO_ARG_SCALAR, 0, ANY } },
 		.ret_max = 1,
 	},
+	[EXO_HELPER_EMIT] = {
+		.name = "exo_emit",
+		.flags = EXO_HELPER_DETERMINISTIC,
+		.cost = 16,
+		.args = {
+			{ EXO_ARG_SCALAR, 0, ANY },
+			{ EXO_ARG_SCALAR, 0, ANY },
+			{ EXO_ARG_SCALAR, 0, ANY },
+		},
+		.ret_max = 1,
+	},
+	[EXO_HELPER_GROUP] = {
+		.name = "exo_group",
+		.flags = EXO_HELPER_PURE,
+		.cost = 32,
+		.args = { { EXO_ARG_SCALAR, 0, ANY } },
+		.ret_max = 1,
+	},
 };
 
 static const struct exo_hook hooks[] = {
@@ -145,6 +163,51 @@ static const struct exo_hook hooks[] = {
 		.helpers = HELPER(LOG) | HELPER(LOCK) | HELPER(TRACE) | HELPER(NOW) |
 			   HELPER(OWNS),
 		.budget = 1U << 20,
+	},
+	{
+		.name = "owns",
+		.id = EXO_HOOK_XN_OWNS,
+		.flags = EXO_HOOK_NEEDS_PURE | EXO_HOOK_NEEDS_DETERMINISTIC,
+		.ctx_size = sizeof(struct exo_ctx_xn_owns),
+		.ctx_write = sizeof(struct exo_ctx_xn_owns),
+		.nr_fields = 4,
+		.fields = {
+			DATA(exo_ctx_xn_owns),
+			SCALAR(exo_ctx_xn_owns, part, 0xffffffff), SCALAR(exo_ctx_xn_owns, block, ANY),
+		},
+		.data_cap = EXO_XN_UNIT_BLOCKS * EXO_XN_BLOCK,
+		.helpers = HELPER(EMIT),
+		.budget = 1U << 20,
+	},
+	{
+		.name = "acl",
+		.id = EXO_HOOK_XN_ACL,
+		.flags = EXO_HOOK_NEEDS_PURE,
+		.ctx_size = sizeof(struct exo_ctx_xn_acl),
+		.ctx_write = sizeof(struct exo_ctx_xn_acl),
+		.nr_fields = 10,
+		.fields = {
+			DATA(exo_ctx_xn_acl),
+			SCALAR(exo_ctx_xn_acl, right, EXO_XN_MAY_LINK),
+			SCALAR(exo_ctx_xn_acl, uid, 0xffffffff), SCALAR(exo_ctx_xn_acl, owner, 0xffffffff),
+			SCALAR(exo_ctx_xn_acl, keys, (1U << EXO_XN_KEYS) - 1),
+			SCALAR(exo_ctx_xn_acl, slot, 0xffffffff), SCALAR(exo_ctx_xn_acl, block, ANY),
+			SCALAR(exo_ctx_xn_acl, count, 0xffffffff), SCALAR(exo_ctx_xn_acl, time, ANY),
+		},
+		.data_cap = EXO_XN_UNIT_BLOCKS * EXO_XN_BLOCK,
+		.helpers = HELPER(GROUP),
+		.budget = 65536,
+	},
+	{
+		.name = "size",
+		.id = EXO_HOOK_XN_SIZE,
+		.flags = EXO_HOOK_NEEDS_PURE | EXO_HOOK_NEEDS_DETERMINISTIC,
+		.ctx_size = sizeof(struct exo_ctx_xn_size),
+		.ctx_write = sizeof(struct exo_ctx_xn_size),
+		.nr_fields = 2,
+		.fields = { DATA(exo_ctx_xn_size) },
+		.data_cap = EXO_XN_BLOCK,
+		.budget = 65536,
 	},
 };
 

@@ -17,7 +17,8 @@ static const char *const refusals[] = {
 
 static const char *const aborts[] = { "ok", "access", "budget", "killed", "lock", "helper" };
 
-static const char *const hook_names[] = { "", "pure", "stream", "txn", "fault", "victim" };
+static const char *const hook_names[] = { "", "pure", "stream", "txn", "fault", "victim", "owns", "acl",
+					  "size" };
 
 struct file {
 	const char *path;
@@ -192,7 +193,7 @@ static void directive(struct file *file, char **w, int n)
 	struct vec *vec = &file->vec;
 
 	if (!strcmp(w[0], "hook") && n == 2)
-		vec->hook = name_index(file, hook_names, 6, w[1]);
+		vec->hook = name_index(file, hook_names, 9, w[1]);
 	else if (!strcmp(w[0], "arg") && n == 3)
 		vec->arg[value(file, w[1]) & 3] = value(file, w[2]);
 	else if (!strcmp(w[0], "const") && n >= 2)

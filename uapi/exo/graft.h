@@ -18,6 +18,10 @@ enum exo_graft_hook_id {
 	EXO_HOOK_TXN = 3,	/* a transaction over its state window, for EXO_GRAFT_RUN */
 	EXO_HOOK_FAULT = 4,	/* a fault on a view: binds a frame */
 	EXO_HOOK_VICTIM = 5,	/* frames are asked back by force: says which */
+	/* The functions of templates (exo/xn.h); xn runs them. */
+	EXO_HOOK_XN_OWNS = 6,	/* what a unit points at */
+	EXO_HOOK_XN_ACL = 7,	/* who may do what with it */
+	EXO_HOOK_XN_SIZE = 8,	/* how long it is */
 };
 
 enum exo_graft_mode {
@@ -93,6 +97,8 @@ enum exo_graft_helper {
 	EXO_HELPER_NOW = 5,	/* CLOCK_MONOTONIC, ns */
 	EXO_HELPER_CALL = 6,	/* run another graft of the environment, nested */
 	EXO_HELPER_OWNS = 7,	/* does the environment own this frame? */
+	EXO_HELPER_EMIT = 8,	/* xn owns: the unit points at these blocks; 1: too many, the run is aborted */
+	EXO_HELPER_GROUP = 9,	/* xn acl: is the caller in this group? */
 };
 
 #define EXO_GRAFT_LOCKS 8	/* graft locks of an environment */

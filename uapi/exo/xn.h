@@ -243,6 +243,7 @@ struct exo_xn_disk {
  * @start: the first
  * @map: room for a byte each
  * @out_done: bytes written
+ * @root: nonzero: EXO_XN_MINE are the blocks of this root, no others; for its owner, or ADMIN (EACCES)
  */
 struct exo_xn_map {
 	__u32 size;
@@ -252,7 +253,7 @@ struct exo_xn_map {
 	__aligned_u64 start;
 	__aligned_u64 map;
 	__u32 out_done;
-	__u32 reserved;
+	__u32 root;
 };
 #define EXO_XN_MAP _IO(EXO_TYPE, EXO_NR_XN_MAP)
 
@@ -404,6 +405,8 @@ struct exo_xn_root_set {
 
 /* Units ---------------------------------------------------------------------------------------------- */
 
+#define EXO_XN_READ_RAW (1U << 0)	/* any block of the root, by its number alone */
+
 /**
  * struct exo_xn_read - EXO_XN_READ: bytes of a unit, as they are now; acl's READ on the unit
  * @root: number
@@ -417,6 +420,8 @@ struct exo_xn_root_set {
  * @out_generation: rises with each change of the unit
  *
  * ENOENT: @parent has not been read, or doesn't own @block as a unit.
+ * READ_RAW: the root's owner, or ADMIN, reads @length bytes of one block that the map gives to the root, as what
+ * ever it is; @parent and acl aren't asked. So a root is exported, a quarantined one too.
  */
 struct exo_xn_read {
 	__u32 size;
@@ -473,6 +478,7 @@ struct exo_xn_step {
 };
 
 #define EXO_XN_STEPS 1024U
+#define EXO_XN_APPLY_BYTES (4U << 20)	/* most bytes of all steps together */
 #define EXO_XN_APPLY_COMMIT (1U << 0)	/* and commit */
 
 /**
@@ -558,10 +564,11 @@ enum exo_xn_io_kind {
 	EXO_XN_IO_WRITE = 2,
 	EXO_XN_IO_ZERO = 3,
 	EXO_XN_IO_DISCARD = 4,
-	EXO_XN_IO_FLUSH = 5,	/* all that was written through the binding's disk before is durable */
+	EXO_XN_IO_FLUSH = 5,	/* all that was written through the binding before is durable */
 };
 
 #define EXO_XN_IO_DURABLE (1U << 0)	/* WRITE, ZERO: durable when it completes */
+#define EXO_XN_IO_BLOCKS 256U		/* most blocks of one READ or WRITE */
 
 /**
  * struct exo_xn_io - EXO_XN_IO: I/O of whole blocks between a binding and own frames

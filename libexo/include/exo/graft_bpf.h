@@ -48,6 +48,14 @@ static __u64 (*const exo_now)(void) EXO_HELPER_POINTER(EXO_HELPER_NOW);
 static __u64 (*const exo_call)(__u64 graft, __u64 arg) EXO_HELPER_POINTER(EXO_HELPER_CALL);
 /* fault, victim, txn: 1 if the environment owns the frame, else 0. */
 static __u64 (*const exo_owns)(__u64 frame) EXO_HELPER_POINTER(EXO_HELPER_OWNS);
+/*
+ * owns: these blocks are the unit's, for this slot of its template (EXO_XN_SELF, 1 .. EXO_XN_REFS,
+ * EXO_XN_DATA). 1: too many, the run is going to be aborted; return.
+ */
+static __u64 (*const exo_emit)(__u64 block, __u64 count, __u64 slot)
+	EXO_HELPER_POINTER(EXO_HELPER_EMIT);
+/* acl: 1 if the caller is in this group (of the initial user namespace), else 0. */
+static __u64 (*const exo_group)(__u64 gid) EXO_HELPER_POINTER(EXO_HELPER_GROUP);
 
 #undef EXO_HELPER_POINTER
 
