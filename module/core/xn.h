@@ -23,7 +23,7 @@ struct exo_xn;
 #define EXO_XN_ROOTS 1024U	/* of a disk; numbers are 1 .. EXO_XN_ROOTS */
 #define EXO_XN_TEMPLATES 1024U
 #define EXO_XN_GROUP 32768U	/* blocks of a group; its map stands at its beginning */
-#define EXO_XN_MAP_ENTRIES 1024U	/* of a block of the map */
+#define EXO_XN_MAP_ENTRIES 1020U	/* of a block of the map */
 
 /* An entry of the map: who has a block. */
 #define EXO_XN_ENTRY_ROOT 0x0000ffffU	/* root that has it (or had it last) */
@@ -78,6 +78,7 @@ const struct exo_xn_extent *exo_xn_extents_find(const struct exo_xn_extents *set
  * @users: roots and templates that use it
  * @block: where its stored content is
  * @blocks: how many
+ * @length: bytes of it
  * @hash: of the content
  * @name: for people
  * @funcs: the host's: compiled functions; NULL: not loaded
@@ -91,6 +92,7 @@ struct exo_xn_template_core {
 	u32 users;
 	u64 block;
 	u32 blocks;
+	u32 length;
 	u8 hash[32];
 	char name[EXO_XN_NAME];
 	void *funcs;
@@ -191,7 +193,6 @@ struct exo_xn_host {
  * @requested: somebody waits for a commit
  * @key_hash: SHA-256 of its key, or zero
  * @name: for people
- * The rest is the engine's.
  */
 struct exo_xn_root_core {
 	u32 number;
@@ -207,7 +208,6 @@ struct exo_xn_root_core {
 	bool requested;
 	u8 key_hash[32];
 	char name[EXO_XN_NAME];
-	void *priv;
 };
 
 /**
@@ -217,8 +217,7 @@ struct exo_xn_root_core {
  * @root: number
  * @template: number
  * @generation: rises with each change, and when it is freed
- * @now: bytes as everybody sees them
- * The rest is the engine's.
+ * @now: bytes as everybody sees them; NULL: it was freed
  */
 struct exo_xn_unit {
 	u64 block;
@@ -227,7 +226,6 @@ struct exo_xn_unit {
 	u32 template;
 	u64 generation;
 	u8 *now;
-	void *priv[6];
 };
 
 /* A step, its bytes copied. Fields as in struct exo_xn_step. */
@@ -283,6 +281,8 @@ int exo_xn_checkpoint(struct exo_xn *xn);
 
 /* core/xn_map.c */
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out);
+/* The entry of a block as everybody sees it, EXO_XN_ENTRY_INIT: it may be read. Under the lock. */
+int exo_xn_map_look(struct exo_xn *xn, u64 block, u32 *entry);
 /* Bit n: block start + n may be read (else it reads as zeros). At most 64 blocks. Lock-free: the blocks are held. */
 u64 exo_xn_readable(struct exo_xn *xn, u64 start, u32 count);
 /* A write of these has completed. Lock-free. */
@@ -309,6 +309,9 @@ int exo_xn_root_release(struct exo_xn *xn, u32 root);
 /* core/xn_unit.c: load a unit that @parent owns (or the root's own). ENOENT, EACCES, EINVAL, EIO, ENOMEM */
 int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct exo_xn_unit **out);
 struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block);
+/* Whoever keeps a pointer to a unit beyond the disk lock (to look at its generation) holds it. */
+void exo_xn_unit_get(struct exo_xn_unit *unit);
+void exo_xn_unit_put(struct exo_xn *xn, struct exo_xn_unit *unit);
 bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct exo_xn_who *who,
 		u32 right, u32 slot, u64 block, u32 count);
 /* 0: @unit owns all of these as data and @who may; else -ENOENT, -EACCES */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The engine's inside. All of it is under the disk's lock, but for the three words that are said so.
+ *
+ * An entry of the map has three versions: what the disk's home has, what the log has (@committed, with
+ * @durable), and what everybody sees (@now, with @readable). A unit has them, too: home, @base, @pub.now.
+ * A commit makes the second of the third, a checkpoint the first of the second.
+ *
+ *	free		now: not TAKEN, no references
+ *	taken		now: TAKEN
+ *	waiting		now: not TAKEN, a reference: freed, and the log doesn't know it yet (INV-XN-5)
+ */
+#ifndef EXO_CORE_XN_CORE_H
+#define EXO_CORE_XN_CORE_H
+
+#include "core/xn.h"
+#include "core/xn_disk.h"
+
+#define EXO_XN_PARTS 1025U
+#define EXO_XN_PART_MIN 64U		/* bytes */
+#define EXO_XN_MAP_WORDS ((EXO_XN_MAP_ENTRIES + 63) / 64)
+#define EXO_XN_CONTENT_MAX (1U << 20)	/* bytes of a template */
+#define EXO_XN_REFS_MAX (EXO_XN_ENTRY_REFS / EXO_XN_ENTRY_REF)
+
+struct exo_xn_link {
+	struct exo_xn_link *prev;
+	struct exo_xn_link *next;
+};
+
+#define exo_xn_entry(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+
+static inline void exo_xn_list_init(struct exo_xn_link *head)
+{
+	head->prev = head;
+	head->next = head;
+}
+
+static inline bool exo_xn_listed(const struct exo_xn_link *link)
+{
+	return link->next && link->next != link;
+}
+
+static inline void exo_xn_list_del(struct exo_xn_link *link)
+{
+	if (!link->next)
+		return;
+	link->prev->next = link->next;
+	link->next->prev = link->prev;
+	link->prev = NULL;
+	link->next = NULL;
+}
+
+static inline void exo_xn_list_add(struct exo_xn_link *head, struct exo_xn_link *link)
+{
+	if (link->next)
+		return;
+	link->prev = head->prev;
+	link->next = head;
+	head->prev->next = link;
+	head->prev = link;
+}
+
+/**
+ * struct exo_xn_map_block - a block of the map in memory; lives until exo_xn_free()
+ * @index: which
+ * @queue: next one that has something readable and not durable. Lock-free
+ * @queued: it is in that queue. Lock-free
+ * @readable: bit: written since it was allocated. Lock-free
+ * @durable: bit: INIT, in the log or at home. Lock-free for readers
+ * @snap: bits that the commit under way makes durable
+ * @snapped: in the list of those that have any
+ * @home: in the list of those whose home is older than @committed
+ * @now: entries without INIT, as everybody sees them
+ * @committed: entries without INIT, as the log has them
+ */
+struct exo_xn_map_block {
+	u64 index;
+	struct exo_xn_map_block *queue;
+	u32 queued;
+	u64 readable[EXO_XN_MAP_WORDS];
+	u64 durable[EXO_XN_MAP_WORDS];
+	u64 snap[EXO_XN_MAP_WORDS];
+	struct exo_xn_link snapped;
+	struct exo_xn_link home;
+	u32 now[EXO_XN_MAP_ENTRIES];
+	u32 committed[EXO_XN_MAP_ENTRIES];
+};
+
+/* What one part of a unit owns, tidied. */
+struct exo_xn_part {
+	struct exo_xn_extent *at;
+	u32 nr;
+};
+
+#define EXO_XN_UNIT_NEW (1U << 0)	/* no commit has had it yet */
+#define EXO_XN_UNIT_DEAD (1U << 1)	/* freed, and no commit has had that yet; found by nobody */
+#define EXO_XN_UNIT_GONE (1U << 2)	/* freed; its memory lives for those who hold it */
+
+/**
+ * struct exo_xn_core_unit - a unit in memory
+ * @pub: for all; first
+ * @hash: next one of its bucket
+ * @parent: the unit through which it was loaded; NULL: it is the root's, or that one owns it no longer
+ * @children: units whose @parent this is
+ * @holds: who keeps its memory; exo_xn_unit_get()
+ * @flags: EXO_XN_UNIT_*
+ * @base: what the log has, if that isn't @pub.now
+ * @part: sets of its parts
+ * @nr_parts: how many
+ * @nr_extents: in all parts
+ * @nr_units: of these, units
+ * @root: list of the root's units
+ * @dirty: list of the root's units that differ from what the log has
+ * @home: list of the disk's units whose home is older than what the log has
+ * @touched: of the change under way, 1 + its number there
+ */
+struct exo_xn_core_unit {
+	struct exo_xn_unit pub;
+	struct exo_xn_core_unit *hash;
+	struct exo_xn_core_unit *parent;
+	u32 children;
+	u32 holds;
+	u32 flags;
+	u8 *base;
+	struct exo_xn_part *part;
+	u32 nr_parts;
+	u32 nr_extents;
+	u32 nr_units;
+	struct exo_xn_link root;
+	struct exo_xn_link dirty;
+	struct exo_xn_link home;
+	u32 touched;
+};
+
+/* Blocks whose entries changed since the last commit. */
+struct exo_xn_pending {
+	u64 block;
+	u64 count;
+};
+
+/**
+ * struct exo_xn_core_root - a root in memory
+ * @pub: for all; first
+ * @state: EXO_XN_ROOT_USED, EXO_XN_ROOT_DELETING
+ * @committed: there is an entry of it in the log or at home
+ * @entry: its entry must be logged with the next commit
+ * @going: it is in the transaction under way
+ * @changes: rises with each change of its units
+ * @budget: most bytes that its commit will take in the log
+ * @units: its units in memory
+ * @dirty: of these, those to be committed
+ * @pending: entries of the map to be committed
+ * @nr_pending: how many
+ * @max_pending: room
+ */
+struct exo_xn_core_root {
+	struct exo_xn_root_core pub;
+	u32 state;
+	bool committed;
+	bool entry;
+	bool going;
+	u64 changes;
+	u64 budget;
+	struct exo_xn_link units;
+	struct exo_xn_link dirty;
+	struct exo_xn_pending *pending;
+	u32 nr_pending;
+	u32 max_pending;
+};
+
+struct exo_xn {
+	const struct exo_xn_host *host;
+	void *priv;
+	u32 broken;
+	u32 seed;
+	bool failed;
+	bool replaying;
+	u64 blocks;
+	u64 first;
+	u64 system;		/* blocks that are exo's by geometry */
+	u64 uid_blocks;
+	u64 taken;		/* taken or waiting */
+	u64 taken_committed;
+	u64 waiting;
+	u64 hint;		/* where to look for room next */
+	u64 generation;
+	u64 changes;
+	u64 commits;
+	u64 replayed;
+	u64 read;
+	u8 uuid[16];
+
+	struct exo_xn_map_block **maps;	/* lock-free */
+	struct exo_xn_map_block ***retired;	/* earlier arrays */
+	u32 nr_retired;
+	u64 nr_maps;
+	struct exo_xn_map_block *queue;	/* lock-free: has something readable and not durable */
+	u32 wrote;		/* lock-free: data writes have completed since the last flush */
+	struct exo_xn_link snapped;
+
+	struct exo_xn_core_unit **units;
+	u32 nr_buckets;
+	u32 nr_units;
+	struct exo_xn_core_root **roots;	/* by number */
+	struct exo_xn_template_core **templates;
+	u64 home_roots;		/* bit: a block of the table whose home is old */
+	u64 home_templates;
+	u8 *root_table;		/* entries as the log has them */
+	u8 *template_table;
+	struct exo_xn_link home_units;
+	struct exo_xn_link home_maps;
+
+	u32 log_blocks;
+	u32 log_head;
+	u32 log_used;		/* blocks from the tail to the head */
+	u64 log_seq;		/* of the next transaction */
+	u64 super_seq;
+	u8 *io;			/* EXO_XN_UNIT_BLOCKS blocks */
+	u8 *log;		/* EXO_XN_LOG_SMALL blocks: of small transactions */
+	struct exo_xn_extent *room[2];	/* EXO_XN_EXTENTS each */
+};
+
+#define EXO_XN_LOG_SMALL 8U
+
+static inline void *exo_xn_alloc(struct exo_xn *xn, size_t bytes)
+{
+	return xn->host->alloc(xn, bytes);
+}
+
+static inline void exo_xn_mem_free(struct exo_xn *xn, void *mem)
+{
+	xn->host->free(xn, mem);
+}
+
+static inline u32 exo_xn_blocks_of(u32 bytes)
+{
+	return bytes / EXO_XN_BLOCK + !!(bytes % EXO_XN_BLOCK);
+}
+
+/* core/xn_format.c */
+bool exo_xn_name_valid(const char *name);
+bool exo_xn_parts_valid(u32 head_bytes, u32 part_bytes);
+
+/* core/xn_io.c: the only places that read and write; an error of a write fails the disk */
+int exo_xn_read_blocks(struct exo_xn *xn, u64 block, u32 count, void *to);
+int exo_xn_write_blocks(struct exo_xn *xn, u64 block, u32 count, const void *from, u32 flags);
+int exo_xn_flush(struct exo_xn *xn);
+int exo_xn_super_write(struct exo_xn *xn);
+
+/* core/xn_map.c */
+enum exo_xn_map_op {
+	EXO_XN_OP_TAKE,		/* free: one reference */
+	EXO_XN_OP_GIVE,		/* the last reference: waiting */
+	EXO_XN_OP_REF,
+	EXO_XN_OP_UNREF,	/* not the last */
+};
+bool exo_xn_is_system(const struct exo_xn *xn, u64 block);
+u64 exo_xn_maps_of(u64 blocks);
+u64 exo_xn_system_of(u64 blocks, u64 first);
+u64 exo_xn_map_home(u64 index);
+u64 exo_xn_map_first(u64 index);
+int exo_xn_map_load(struct exo_xn *xn, u64 block, u64 count);
+u32 exo_xn_map_span(const struct exo_xn *xn, u64 block, u64 count, struct exo_xn_map_block **map,
+		    u32 *slot);
+int exo_xn_map_change(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 block, u64 count,
+		      u64 *bad);
+void exo_xn_map_undo(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 block, u64 count);
+int exo_xn_map_owned(struct exo_xn *xn, u32 root, u64 block, u64 count);
+u32 exo_xn_map_entry(const struct exo_xn *xn, u64 block);
+int exo_xn_map_run(struct exo_xn *xn, u64 near, u32 count, u64 *block);
+int exo_xn_map_write_home(struct exo_xn *xn, struct exo_xn_map_block *map);
+
+#endif
