@@ -197,25 +197,16 @@ static int decode_memory(struct exo_graft_prog *prog, u32 slot, struct exo_graft
 {
 	const struct exo_insn *insn = &prog->insns[slot];
 	bool load = EXO_CLASS(insn->code) == EXO_LDX;
-	u32 base = load ? insn->src : insn->dst;
-	int ret;
 
-	if (EXO_MODE(insn->code) == EXO_ATOMIC && EXO_CLASS(insn->code) == EXO_STX) {
-		ret = decode_atomic(prog, slot, err);
-	} else if (EXO_MODE(insn->code) != EXO_MEM) {
+	if (EXO_MODE(insn->code) == EXO_ATOMIC && EXO_CLASS(insn->code) == EXO_STX)
+		return decode_atomic(prog, slot, err);
+	if (EXO_MODE(insn->code) != EXO_MEM)
 		return refuse(err, EXO_GRAFT_E_OPCODE, slot);
-	} else if (EXO_CLASS(insn->code) == EXO_ST) {
-		ret = use(prog, slot, true, false, false, false, err);
-	} else {
-		if (insn->imm)
-			return refuse(err, EXO_GRAFT_E_RESERVED, slot);
-		ret = use(prog, slot, true, true, load, false, err);
-	}
-	if (ret)
-		return ret;
-	if (base == EXO_R10)
-		return grow_stack(prog, slot, insn->off, exo_insn_size(insn->code), err);
-	return 0;
+	if (EXO_CLASS(insn->code) == EXO_ST)
+		return use(prog, slot, true, false, false, false, err);
+	if (insn->imm)
+		return refuse(err, EXO_GRAFT_E_RESERVED, slot);
+	return use(prog, slot, true, true, load, false, err);
 }
 
 static int decode_address(struct exo_graft_prog *prog, u32 slot, u64 size, struct exo_graft_error *err)
@@ -344,46 +335,45 @@ static int decode_reach(struct exo_graft_prog *prog, struct exo_graft_error *err
 }
 
 /*
- * Accesses through r10 are not all: the address of an array is r10 + constant in another register.
- * It is computed where it is needed, which makes it enough to look at straight-line code.
+ * Accesses through r10, which must lie in the stack, and those through a register that holds r10 + constant:
+ * an array is addressed so. That is computed where it is needed, which makes it enough to look at
+ * straight-line code. One that leaves the stack at its top aborts when it runs.
  */
-static int decode_arrays(struct exo_graft_prog *prog, struct exo_graft_error *err)
+static int decode_stack(struct exo_graft_prog *prog, struct exo_graft_error *err)
 {
 	s64 off[EXO_R10 + 1] = {};
 	u32 slot, known = 0;
-	int ret;
+	int ret = 0;
 
-	for (slot = 0; slot < prog->len; slot++) {
+	for (slot = 0; slot < prog->len && !ret; slot++) {
 		const struct exo_insn *insn = &prog->insns[slot];
-		u32 bit = 1U << insn->dst;
+		u32 class = EXO_CLASS(insn->code), bit = 1U << insn->dst;
+		u32 base = class == EXO_LDX ? insn->src : insn->dst;
+		s64 at = off[base] + insn->off;
 
 		if (prog->slots[slot] & EXO_SLOT_TARGET)
 			known = 0;
 		if (prog->slots[slot] & EXO_SLOT_SECOND)
 			continue;
-		if (insn->code == (EXO_ALU64 | EXO_MOV | EXO_X) && insn->src == EXO_R10) {
-			known |= bit;
-			off[insn->dst] = 0;
-		} else if (insn->code == (EXO_ALU64 | EXO_MOV | EXO_X) && known >> insn->src & 1) {
+		known |= 1U << EXO_R10;
+		if (class >= EXO_LDX && class <= EXO_STX && known >> base & 1 && (base == EXO_R10 || at < 0))
+			ret = grow_stack(prog, slot, at, base == EXO_R10 ? exo_insn_size(insn->code) : 0, err);
+		if (insn->code == (EXO_ALU64 | EXO_MOV | EXO_X) && known >> insn->src & 1) {
 			known |= bit;
 			off[insn->dst] = off[insn->src];
 		} else if (insn->code == (EXO_ALU64 | EXO_ADD | EXO_K) && known & bit) {
 			off[insn->dst] += insn->imm;
-			if (off[insn->dst] >= 0)
-				continue;
-			ret = grow_stack(prog, slot, off[insn->dst], 0, err);
-			if (ret)
-				return ret;
+			if (off[insn->dst] < 0)
+				ret = grow_stack(prog, slot, off[insn->dst], 0, err);
 		} else if (insn->code == (EXO_JMP | EXO_CALL)) {
 			known &= ~0x3fU;
-		} else if (EXO_CLASS(insn->code) == EXO_STX && EXO_MODE(insn->code) == EXO_ATOMIC) {
+		} else if (class == EXO_STX && EXO_MODE(insn->code) == EXO_ATOMIC) {
 			known &= ~(1U << EXO_R0 | 1U << insn->src);
-		} else if (EXO_CLASS(insn->code) == EXO_ALU || EXO_CLASS(insn->code) == EXO_ALU64 ||
-			   EXO_CLASS(insn->code) == EXO_LDX || EXO_CLASS(insn->code) == EXO_LD) {
+		} else if (class == EXO_ALU || class == EXO_ALU64 || class == EXO_LDX || class == EXO_LD) {
 			known &= ~bit;
 		}
 	}
-	return 0;
+	return ret;
 }
 
 /**
@@ -423,7 +413,7 @@ int exo_graft_decode(struct exo_graft_prog *prog, struct exo_graft_error *err)
 	}
 	ret = decode_targets(prog, err);
 	if (!ret)
-		ret = decode_arrays(prog, err);
+		ret = decode_stack(prog, err);
 	if (!ret)
 		ret = decode_reach(prog, err);
 	return ret;
