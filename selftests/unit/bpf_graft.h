@@ -42,7 +42,21 @@ const char *jit_part(struct jit_parts *parts, struct bpf_graft *out);
 
 void jit_parts_end(struct jit_parts *parts);
 
-/* The largest value of an instruction's slots. */
+/* Slots that an instruction takes. */
 u32 bpf_slots(const struct exo_insn *insn);
+
+/*
+ * A verifier's case. A map's value is a piece of state (or constants, if it is read only): at the end of
+ * the state, so that what is behind it is outside, or with @low at its beginning. The other end has
+ * words for what a graft can't get from a helper: where a look-up finds something (0: it does), and numbers.
+ * With @root a pointer may be returned, which Linux allows root: the graft returns 0 there.
+ * Returns NULL, or why it can't be translated.
+ */
+#define VERIFIER_STATE 8192
+
+const char *verifier_graft(const struct verifier_case *from, bool low, bool root, struct bpf_graft *out);
+
+/* Where the word of the look-ups lies; the one of numbers is behind it. */
+u32 verifier_words(bool low);
 
 #endif
