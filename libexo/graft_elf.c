@@ -118,6 +118,7 @@ static void list_names(const struct bpf_object *object, char *text, size_t size)
 }
 
 static const struct bpf_program *find_program(const struct bpf_object *object, const char *name,
+					      const char *section,
 					      const struct elf_complaint *complaint)
 {
 	const struct bpf_program *program = NULL, *found = NULL;
@@ -131,13 +132,18 @@ static const struct bpf_program *find_program(const struct bpf_object *object, c
 		}
 		if (name && strcmp(name, bpf_program__name(program)))
 			continue;
+		if (section && strcmp(section, bpf_program__section_name(program)))
+			continue;
 		found = program;
 		count++;
 	}
 	if (count == 1)
 		return found;
 	list_names(object, names, sizeof(names));
-	if (name)
+	if (section)
+		elf_complain(complaint, "the file has %s function in the section \"%s\"",
+			     count ? "more than one" : "no", section);
+	else if (name)
 		elf_complain(complaint, "there is no graft \"%s\" in the file; there is: %s", name,
 			     names);
 	else if (count)
@@ -222,7 +228,7 @@ static int open_program(struct elf_parts *parts, const struct bpf_program *progr
 	return ret == -EINVAL ? elf_complain(parts->complaint, "the file makes no sense") : ret;
 }
 
-static int open_checked(struct elf_parts *parts, const char *name,
+static int open_checked(struct elf_parts *parts, const char *name, const char *section,
 			struct exo_graft_object **out_object)
 {
 	const struct bpf_program *program;
@@ -240,7 +246,7 @@ static int open_checked(struct elf_parts *parts, const char *name,
 	if (!object)
 		return -EINVAL;
 	parts->btf = btf_open(parts);
-	program = find_program(object, name, parts->complaint);
+	program = find_program(object, name, section, parts->complaint);
 	ret = program ? open_program(parts, program, out_object) : -EINVAL;
 	btf__free(parts->btf);
 	bpf_object__close(object);
@@ -283,7 +289,8 @@ EXPORT int exo_graft_open_memory(struct exo_graft_object **out_object, const voi
 	parts->complaint = &complaint;
 	ret = elf_file_check(&parts->file, data, size, &complaint);
 	if (!ret)
-		ret = open_checked(parts, HAS(opts, name) ? opts->name : NULL, out_object);
+		ret = open_checked(parts, HAS(opts, name) ? opts->name : NULL,
+				   HAS(opts, section) ? opts->section : NULL, out_object);
 	elf_parts_free(parts);
 	errno = saved;
 	return ret;

@@ -7,7 +7,7 @@
 
 #include <exo/uring.h>
 
-#include "../lib.h"
+#include "../xn.h"
 #include "tap.h"
 
 bool tap_failed;
@@ -313,6 +313,116 @@ static void test_uring_view(void)
 	CHECK(wake.view == 6 && wake.page == 5 && wake.count == 4);
 }
 
+static void test_uring_xn(void)
+{
+	struct exo_env env = { .fd = 42 };
+	struct exo_xn xn = { .env = &env, .disk = 3 };
+	uint32_t frames[2] = { 70, 80 };
+	struct exo_xn_change *change;
+	struct exo_xn_commit commit;
+	struct exo_xn_apply apply;
+	struct exo_xn_read read;
+	struct exo_xn_step *steps;
+	struct io_uring_sqe sqe;
+	struct exo_xn_io io;
+	char bytes[16];
+
+	exo_prep_xn_io(&sqe, &xn, EXO_XN_IO_WRITE, 5, 6, frames, 2, EXO_XN_IO_DURABLE, &io);
+	CHECK_SQE(sqe, EXO_XN_IO, io);
+	CHECK(io.kind == EXO_XN_IO_WRITE && io.binding == 5 && io.offset == 6 && io.count == 2 &&
+	      io.flags == EXO_XN_IO_DURABLE && io.frames == (uintptr_t)frames);
+	exo_prep_xn_io(&sqe, &xn, EXO_XN_IO_READ, 5, 6, frames, 1, 0, &io);
+	CHECK(io.frames == 70 && io.count == 1);
+	exo_prep_xn_io(&sqe, &xn, EXO_XN_IO_FLUSH, 5, 0, NULL, 0, 0, &io);
+	CHECK(!io.frames && io.kind == EXO_XN_IO_FLUSH);
+	exo_prep_xn_commit(&sqe, &xn, 9, &commit);
+	CHECK_SQE(sqe, EXO_XN_COMMIT, commit);
+	CHECK(commit.disk == 3 && commit.root == 9);
+	exo_prep_xn_read(&sqe, &xn, 9, 100, 101, bytes, 16, &read);
+	CHECK_SQE(sqe, EXO_XN_READ, read);
+	CHECK(read.disk == 3 && read.root == 9 && read.parent == 100 && read.block == 101 &&
+	      read.bytes == (uintptr_t)bytes && read.length == 16);
+	CHECK(!exo_xn_change_begin(&xn, 9, &change));
+	CHECK(!exo_xn_change_write(change, 100, 8, bytes, 16));
+	CHECK(!exo_prep_xn_apply(&sqe, &xn, change, EXO_XN_APPLY_COMMIT, &apply));
+	CHECK_SQE(sqe, EXO_XN_APPLY, apply);
+	steps = (struct exo_xn_step *)(uintptr_t)apply.steps;
+	CHECK(apply.disk == 3 && apply.root == 9 && apply.nr_steps == 1 &&
+	      apply.flags == EXO_XN_APPLY_COMMIT && steps[0].kind == EXO_XN_WRITE &&
+	      steps[0].parent == 100 && steps[0].offset == 8);
+	exo_xn_change_end(change);
+}
+
+/* A change grows, refuses what is too much, says so until it is cleared, and is empty then. */
+static void test_xn_change_is_bounded(void)
+{
+	struct exo_env env = { .fd = -1 };
+	struct exo_xn_key keys[EXO_XN_KEYS + 1] = { 0 };
+	struct exo_xn xn = { .env = &env, .disk = 3 };
+	struct exo_xn_change *change;
+	struct exo_xn_apply apply;
+	const struct exo_xn_step *steps;
+	uint32_t i;
+
+	CHECK(!exo_xn_change_begin(&xn, 9, &change));
+	for (i = 0; i < EXO_XN_STEPS; i++)
+		CHECK(!exo_xn_change_alloc(change, 100, 1000 + i, 1, EXO_XN_DATA));
+	CHECK(exo_xn_keys_set(&xn, keys, EXO_XN_KEYS + 1) == -EINVAL);
+	CHECK(!exo_xn_keys_set(&xn, keys, 2));
+	CHECK(!exo_xn_change_command(change, 0, &apply));
+	CHECK(apply.nr_steps == EXO_XN_STEPS && apply.nr_keys == 2 && apply.keys);
+	steps = (const struct exo_xn_step *)(uintptr_t)apply.steps;
+	for (i = 0; i < EXO_XN_STEPS; i++)
+		CHECK(steps[i].kind == EXO_XN_ALLOC && steps[i].block == 1000 + i);
+	CHECK(exo_xn_change_free(change, 100, 7, 1, EXO_XN_DATA) == -E2BIG);
+	CHECK(exo_xn_change_apply(change, 0, NULL) == -E2BIG);
+	exo_xn_change_clear(change);
+	CHECK(!exo_xn_change_move(change, 1, 2, 7, 1, EXO_XN_SELF));
+	CHECK(!exo_xn_change_link(change, 1, 2, 8, 1, EXO_XN_SELF));
+	CHECK(!exo_xn_change_unlink(change, 2, 9, 1, EXO_XN_SELF));
+	CHECK(!exo_xn_change_new(change, 9, keys, 4096));
+	CHECK(!exo_xn_change_command(change, 0, &apply));
+	steps = (const struct exo_xn_step *)(uintptr_t)apply.steps;
+	CHECK(apply.nr_steps == 4 && steps[0].from == 1 && steps[0].parent == 2 &&
+	      steps[1].kind == EXO_XN_LINK && steps[1].from == 1 && steps[1].parent == 2 &&
+	      steps[2].kind == EXO_XN_UNLINK && steps[2].parent == 2 &&
+	      steps[3].kind == EXO_XN_NEW && steps[3].length == 4096);
+	exo_xn_change_end(change);
+}
+
+/* What is wrong is seen before the module is asked, and leaves errno alone. */
+static void test_xn_refuses_bad_arguments(void)
+{
+	struct exo_env env = { .fd = -1 };
+	struct exo_xn_template_opts opts = { .sz = sizeof(opts) };
+	struct exo_xn xn = { .env = &env, .disk = 3 };
+	char name[EXO_XN_NAME + 1], error[128] = "";
+	struct exo_xn_root root;
+	struct exo_xn *opened;
+	uint64_t block;
+
+	errno = 4711;
+	memset(name, 'n', sizeof(name) - 1);
+	name[EXO_XN_NAME] = 0;
+	CHECK(exo_xn_root_find(&xn, name, &root) == -EINVAL);
+	CHECK(exo_xn_root_find(&xn, "", &root) == -EINVAL);
+	name[EXO_XN_NAME - 1] = 0;
+	CHECK(exo_xn_root_find(&xn, name, &root) == -EBADF);
+	CHECK(exo_xn_template_add(&xn, NULL, NULL, NULL, NULL) == -EINVAL);
+	opts.error = error;
+	opts.error_size = sizeof(error);
+	CHECK(exo_xn_template_add(&xn, NULL, NULL, NULL, &opts) == -EINVAL);
+	CHECK(strstr(error, "name"));
+	opts.name = "table";
+	CHECK(exo_xn_template_add(&xn, NULL, NULL, NULL, &opts) == -EINVAL);
+	CHECK(strstr(error, "owns: there is no such function"));
+	CHECK(exo_xn_find_free(&xn, 0, 0, &block) == -EINVAL);
+	CHECK(exo_xn_open(&env, NULL, &opened) == -EBADF);
+	CHECK(!env.users);
+	CHECK(exo_xn_close(NULL) == 0);
+	CHECK(errno == 4711);
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -327,6 +437,9 @@ int main(void)
 		{ "libexo_uring_env_and_cap", test_uring_env_and_cap },
 		{ "libexo_uring_mem", test_uring_mem },
 		{ "libexo_uring_view", test_uring_view },
+		{ "libexo_uring_xn", test_uring_xn },
+		{ "libexo_xn_change_is_bounded", test_xn_change_is_bounded },
+		{ "libexo_xn_refuses_bad_arguments", test_xn_refuses_bad_arguments },
 	};
 
 	return TAP_RUN(tests);

@@ -308,8 +308,8 @@ struct exo_xn_template_add {
 
 /**
  * struct exo_xn_template - EXO_XN_TEMPLATE: a template; who installed it, or an admin, may remove it
- * @flags: 0, EXO_XN_NEXT: the first number above @template, or EXO_XN_REMOVE. EBUSY: a root uses it
- * @template: number
+ * @flags: 0, EXO_XN_NEXT: the first number above @number, or EXO_XN_REMOVE. EBUSY: a root uses it
+ * @number: of it
  * @out_hash: SHA-256 of its content
  */
 #define EXO_XN_NEXT (1U << 0)
@@ -318,7 +318,7 @@ struct exo_xn_template {
 	__u32 size;
 	__u32 flags;
 	__u32 disk;
-	__u32 template;
+	__u32 number;
 	__u32 out_uid;
 	__u32 out_users;
 	__u32 out_mode[3];	/* enum exo_graft_mode of owns, acl, size */
@@ -336,7 +336,7 @@ struct exo_xn_template {
 /**
  * struct exo_xn_root_create - EXO_XN_ROOT_CREATE: a new root, owned by the caller's uid; durable at once
  * @flags: EXO_XN_ROOT_TEMPORARY
- * @template: of its first unit
+ * @template_number: of its first unit
  * @near: block near which it should lie; 0: anywhere
  * @bytes: content of its first unit, which owns nothing
  * @length: of that, a multiple of the block size
@@ -349,7 +349,7 @@ struct exo_xn_root_create {
 	__u32 size;
 	__u32 flags;
 	__u32 disk;
-	__u32 template;
+	__u32 template_number;
 	__aligned_u64 near;
 	__aligned_u64 bytes;
 	__u32 length;

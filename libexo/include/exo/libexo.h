@@ -41,6 +41,7 @@ struct exo_window;
 #include <exo/libexo_view.h>
 #include <exo/libexo_fault.h>
 #include <exo/libexo_graft.h>
+#include <exo/libexo_xn.h>
 
 #ifdef __cplusplus
 }

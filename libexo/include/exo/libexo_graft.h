@@ -67,12 +67,14 @@ struct exo_graft_parts {
  * @name: which function of the file; NULL: the only one that is a graft
  * @error: room for a sentence about what is wrong; may be NULL
  * @error_size: bytes there
+ * @section: only what is in this section ("fault"); NULL: whatever is a graft
  */
 struct exo_graft_open_opts {
 	size_t sz;
 	const char *name;
 	char *error;
 	size_t error_size;
+	const char *section;
 };
 
 /*

@@ -6,7 +6,8 @@
  * data is set by the caller, as with io_uring_prep_*().
  *
  * Every operation is here but those that need the calling thread (EXO_MEM_UPCALL, EXO_MEM_RESUME,
- * EXO_GRAFT_LOAD; unloading is left to the handle's owner) or CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE, EXO_QUOTA_SET): they are EOPNOTSUPP through
+ * EXO_GRAFT_LOAD; unloading is left to the handle's owner) or CAP_SYS_ADMIN (EXO_MEM_POOL, EXO_MEM_REVOKE,
+ * EXO_QUOTA_SET, what changes a disk as a whole): they are EOPNOTSUPP through
  * io_uring.
  */
 #ifndef EXO_URING_H
@@ -388,6 +389,60 @@ static inline void exo_prep_graft_kill(struct io_uring_sqe *sqe, struct exo_env 
 	EXO_PREP_INIT(storage);
 	storage->graft = graft;
 	exo_prep_cmd(sqe, env, EXO_GRAFT_KILL, storage);
+}
+
+/*
+ * xn, as the functions of the same name. frames: one a block, NULL where there are none. kind:
+ * EXO_XN_IO_READ ...; flags: 0 or EXO_XN_IO_DURABLE. EXO_XN_IO_FLUSH has no offset and no count.
+ */
+static inline void exo_prep_xn_io(struct io_uring_sqe *sqe, struct exo_xn *xn, uint32_t kind,
+				  uint32_t binding, uint32_t offset, const uint32_t *frames,
+				  uint32_t count, uint32_t flags, struct exo_xn_io *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->flags = flags;
+	storage->kind = kind;
+	storage->binding = binding;
+	storage->offset = offset;
+	storage->count = count;
+	if (frames)
+		storage->frames = count == 1 ? frames[0] : (uint64_t)(uintptr_t)frames;
+	exo_prep_cmd(sqe, exo_xn_env(xn), EXO_XN_IO, storage);
+}
+
+/* The change stays as it is until the completion; exo_xn_change_clear() it then. Its command's error, else 0. */
+static inline int exo_prep_xn_apply(struct io_uring_sqe *sqe, struct exo_xn *xn,
+				    struct exo_xn_change *change, uint32_t flags,
+				    struct exo_xn_apply *storage)
+{
+	int ret = exo_xn_change_command(change, flags, storage);
+
+	exo_prep_cmd(sqe, exo_xn_env(xn), EXO_XN_APPLY, storage);
+	return ret;
+}
+
+static inline void exo_prep_xn_commit(struct io_uring_sqe *sqe, struct exo_xn *xn, uint32_t root,
+				      struct exo_xn_commit *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->disk = exo_xn_number(xn);
+	storage->root = root;
+	exo_prep_cmd(sqe, exo_xn_env(xn), EXO_XN_COMMIT, storage);
+}
+
+/* Without keys. */
+static inline void exo_prep_xn_read(struct io_uring_sqe *sqe, struct exo_xn *xn, uint32_t root,
+				    uint64_t parent, uint64_t block, void *bytes, uint32_t length,
+				    struct exo_xn_read *storage)
+{
+	EXO_PREP_INIT(storage);
+	storage->disk = exo_xn_number(xn);
+	storage->root = root;
+	storage->parent = parent;
+	storage->block = block;
+	storage->bytes = (uint64_t)(uintptr_t)bytes;
+	storage->length = length;
+	exo_prep_cmd(sqe, exo_xn_env(xn), EXO_XN_READ, storage);
 }
 
 #undef EXO_PREP_INIT
