@@ -45,6 +45,8 @@ int exoctl_pool(int argc, char **argv);
 int exoctl_watch(int argc, char **argv);
 int exoctl_revoke(int argc, char **argv);
 int exoctl_graft(int argc, char **argv);
+int exoctl_disk(int argc, char **argv);
+int exoctl_root(int argc, char **argv);
 
 /* util.c ------------------------------------------------------------------------------------- */
 
@@ -102,6 +104,28 @@ struct exoctl_picture {
 	uint8_t *state;
 	uint64_t count[EXOCTL_STATES];
 };
+
+/**
+ * struct exoctl_look - what a kind of thing looks like in a picture
+ * @name: in the legend
+ * @ascii: one character
+ * @utf8: one character, where the terminal has them
+ * @colour: escape sequence
+ */
+struct exoctl_look {
+	const char *name;
+	const char *ascii;
+	const char *utf8;
+	const char *colour;
+};
+
+#define EXOCTL_LABEL_WIDTH 10	/* "  131072 |" */
+
+uint32_t exoctl_terminal_width(void);
+/* How many cells a row of a picture has: a power of two. */
+uint32_t exoctl_row_cells(void);
+/* A cell; look_now is -1 at the beginning of a row. */
+void exoctl_look_print(const struct exoctl_look *all, int state, int *look_now);
 
 /* 0 or -errno. */
 int exoctl_picture_take(struct exo_env *env, struct exoctl_picture *out_picture);

@@ -18,14 +18,8 @@
 
 #define QUERY_FRAMES 4096U
 #define MAX_ROWS 16
-#define LABEL_WIDTH 10	/* "  131072 |" */
 
-static const struct {
-	const char *name;
-	const char *ascii;
-	const char *utf8;
-	const char *colour;
-} looks[EXOCTL_STATES] = {
+static const struct exoctl_look looks[EXOCTL_STATES] = {
 	[EXOCTL_ABSENT] = { "not in the pool", " ", " ", "" },
 	[EXOCTL_FREE] = { "free", ".", "\u00b7", "\033[32m" },
 	[EXOCTL_MINE] = { "mine", "#", "\u2588", "\033[34m" },
@@ -91,7 +85,7 @@ out:
 	return ret < 0 ? ret : 0;
 }
 
-static uint32_t terminal_width(void)
+uint32_t exoctl_terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");
 	struct winsize size;
@@ -101,9 +95,19 @@ static uint32_t terminal_width(void)
 		width = size.ws_col;
 	else if (!columns || !exoctl_parse_u32(columns, &width))
 		width = 80;
-	if (width < LABEL_WIDTH + 16)
-		width = LABEL_WIDTH + 16;
+	if (width < EXOCTL_LABEL_WIDTH + 16)
+		width = EXOCTL_LABEL_WIDTH + 16;
 	return width > 400 ? 400 : width;
+}
+
+/* Rows of a power of two of cells make round labels. */
+uint32_t exoctl_row_cells(void)
+{
+	uint32_t cells = 16;
+
+	while (cells * 2 <= exoctl_terminal_width() - EXOCTL_LABEL_WIDTH - 1)
+		cells *= 2;
+	return cells;
 }
 
 /*
@@ -135,23 +139,26 @@ static void span(const struct exoctl_picture *picture, uint32_t *out_first, uint
 	*out_end = end;
 }
 
-static void print_state(int state, bool colour, bool utf8, int *colour_now)
+void exoctl_look_print(const struct exoctl_look *all, int state, int *look_now)
 {
-	if (colour && *colour_now != state) {
-		printf("\033[0m%s", looks[state].colour);
-		*colour_now = state;
+	bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+
+	if (exoctl_colour() && *look_now != state) {
+		printf("\033[0m%s", all[state].colour);
+		*look_now = state;
 	}
-	fputs(utf8 ? looks[state].utf8 : looks[state].ascii, stdout);
+	fputs(utf8 ? all[state].utf8 : all[state].ascii, stdout);
 }
 
-static void print_legend(const struct exoctl_picture *picture, bool colour, bool utf8)
+static void print_legend(const struct exoctl_picture *picture)
 {
+	bool colour = exoctl_colour();
 	int state, now;
 
 	for (state = 1; state < EXOCTL_STATES; state++) {
 		now = -1;
 		printf("%s", state == 1 ? "  " : "   ");
-		print_state(state, colour, utf8, &now);
+		exoctl_look_print(looks, state, &now);
 		printf("%s %" PRIu64 " %s (%s)", colour ? "\033[0m" : "", picture->count[state],
 		       looks[state].name, exoctl_size(picture->count[state]));
 	}
@@ -170,17 +177,14 @@ static bool row_absent(const struct exoctl_picture *picture, uint32_t first, uin
 
 void exoctl_picture_print(const struct exoctl_picture *picture)
 {
-	bool colour = exoctl_colour(), utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8"), gap = false;
-	uint32_t first, end, scale = 1, cells, i;
+	bool colour = exoctl_colour(), gap = false;
+	uint32_t first, end, scale = 1, cells = exoctl_row_cells(), i;
 	uint64_t row, per_row;
 	int now;
 
 	span(picture, &first, &end);
 	if (first == end)
 		return;
-	/* Rows of a power of two of cells make round labels. */
-	for (cells = 16; cells * 2 <= terminal_width() - LABEL_WIDTH - 1; cells *= 2)
-		;
 	while ((uint64_t)cells * MAX_ROWS * scale < (uint64_t)(end - first))
 		scale *= 2;
 	per_row = (uint64_t)cells * scale;
@@ -195,11 +199,12 @@ void exoctl_picture_print(const struct exoctl_picture *picture)
 		printf("%8" PRIu64 " |", row);
 		now = -1;
 		for (i = 0; i < cells && row + (uint64_t)i * scale < end; i++)
-			print_state(most_of(picture, (uint32_t)(row + (uint64_t)i * scale), scale),
-				    colour, utf8, &now);
+			exoctl_look_print(looks, most_of(picture,
+							 (uint32_t)(row + (uint64_t)i * scale),
+							 scale), &now);
 		printf("%s\n", colour ? "\033[0m" : "");
 	}
-	print_legend(picture, colour, utf8);
+	print_legend(picture);
 	printf("  a character stands for %" PRIu32 " frame%s%s\n", scale, scale == 1 ? "" : "s",
 	       scale == 1 ? "" : ", and shows what most of them are");
 }
