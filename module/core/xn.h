@@ -59,6 +59,7 @@ struct exo_xn_extents {
 
 /* core/xn_delta.c: sets of extents. */
 
+void exo_xn_extents_sort(struct exo_xn_extents *set);
 /* Sort; adjacent ones of plain data become one. -EINVAL: empty, out of [first, end), overlapping. */
 int exo_xn_extents_tidy(struct exo_xn_extents *set, u64 first, u64 end);
 /* after == before + added - freed, exactly; all four tidied. @block: of the first difference */

@@ -19,6 +19,7 @@
 #define EXO_XN_PARTS 1025U
 #define EXO_XN_PART_MIN 64U		/* bytes */
 #define EXO_XN_MAP_WORDS ((EXO_XN_MAP_ENTRIES + 63) / 64)
+#define EXO_XN_RETIRED 8U		/* times that a disk grows while it is attached */
 #define EXO_XN_CONTENT_MAX (1U << 20)	/* bytes of a template */
 #define EXO_XN_REFS_MAX (EXO_XN_ENTRY_REFS / EXO_XN_ENTRY_REF)
 
@@ -86,10 +87,11 @@ struct exo_xn_map_block {
 	u32 committed[EXO_XN_MAP_ENTRIES];
 };
 
-/* What one part of a unit owns, tidied. */
+/* What one part of a unit owns, tidied. @own: @at is memory of its own, not of the unit's @slab. */
 struct exo_xn_part {
 	struct exo_xn_extent *at;
 	u32 nr;
+	bool own;
 };
 
 #define EXO_XN_UNIT_NEW (1U << 0)	/* no commit has had it yet */
@@ -106,6 +108,7 @@ struct exo_xn_part {
  * @flags: EXO_XN_UNIT_*
  * @base: what the log has, if that isn't @pub.now
  * @part: sets of its parts
+ * @slab: memory of the sets as they were when it was loaded
  * @nr_parts: how many
  * @nr_extents: in all parts
  * @nr_units: of these, units
@@ -123,6 +126,7 @@ struct exo_xn_core_unit {
 	u32 flags;
 	u8 *base;
 	struct exo_xn_part *part;
+	struct exo_xn_extent *slab;
 	u32 nr_parts;
 	u32 nr_extents;
 	u32 nr_units;
@@ -130,12 +134,6 @@ struct exo_xn_core_unit {
 	struct exo_xn_link dirty;
 	struct exo_xn_link home;
 	u32 touched;
-};
-
-/* Blocks whose entries changed since the last commit. */
-struct exo_xn_pending {
-	u64 block;
-	u64 count;
 };
 
 /**
@@ -149,9 +147,7 @@ struct exo_xn_pending {
  * @budget: most bytes that its commit will take in the log
  * @units: its units in memory
  * @dirty: of these, those to be committed
- * @pending: entries of the map to be committed
- * @nr_pending: how many
- * @max_pending: room
+ * @pending: blocks whose entries are to be committed; may overlap
  */
 struct exo_xn_core_root {
 	struct exo_xn_root_core pub;
@@ -163,9 +159,7 @@ struct exo_xn_core_root {
 	u64 budget;
 	struct exo_xn_link units;
 	struct exo_xn_link dirty;
-	struct exo_xn_pending *pending;
-	u32 nr_pending;
-	u32 max_pending;
+	struct exo_xn_extents pending;
 };
 
 struct exo_xn {
@@ -191,10 +185,11 @@ struct exo_xn {
 	u8 uuid[16];
 
 	struct exo_xn_map_block **maps;	/* lock-free */
-	struct exo_xn_map_block ***retired;	/* earlier arrays */
+	struct exo_xn_map_block **retired[EXO_XN_RETIRED];/* earlier arrays */
 	u32 nr_retired;
 	u64 nr_maps;
 	struct exo_xn_map_block *queue;	/* lock-free: has something readable and not durable */
+	struct exo_xn_map_block *queue_rest;	/* taken from it, for the next transaction */
 	u32 wrote;		/* lock-free: data writes have completed since the last flush */
 	struct exo_xn_link snapped;
 
@@ -238,7 +233,7 @@ static inline u32 exo_xn_blocks_of(u32 bytes)
 }
 
 /* core/xn_format.c */
-bool exo_xn_name_valid(const char *name);
+bool exo_xn_name_copy(char *to, const char *from);
 bool exo_xn_parts_valid(u32 head_bytes, u32 part_bytes);
 
 /* core/xn_io.c: the only places that read and write; an error of a write fails the disk */
@@ -268,6 +263,75 @@ void exo_xn_map_undo(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 blo
 int exo_xn_map_owned(struct exo_xn *xn, u32 root, u64 block, u64 count);
 u32 exo_xn_map_entry(const struct exo_xn *xn, u64 block);
 int exo_xn_map_run(struct exo_xn *xn, u64 near, u32 count, u64 *block);
+void exo_xn_map_queue(struct exo_xn *xn, struct exo_xn_map_block *map);
+void exo_xn_map_forget(struct exo_xn_map_block *map, u32 slot);
 int exo_xn_map_write_home(struct exo_xn *xn, struct exo_xn_map_block *map);
+
+/* core/xn_unit.c */
+struct exo_xn_core_unit *exo_xn_unit_at(const struct exo_xn *xn, u64 block);
+void exo_xn_unit_insert(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_remove(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_parent(struct exo_xn_core_unit *unit, struct exo_xn_core_unit *parent);
+struct exo_xn_core_unit *exo_xn_unit_make(struct exo_xn *xn, u32 root,
+					  const struct exo_xn_template_core *t, u64 block, u32 blocks);
+void exo_xn_unit_forget(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_drop(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+u32 exo_xn_parts_of(const struct exo_xn_template_core *t, u32 blocks);
+u32 exo_xn_part_at(const struct exo_xn_template_core *t, u32 offset);
+u32 exo_xn_slot_template(const struct exo_xn_template_core *t, u32 slot);
+int exo_xn_unit_owns(struct exo_xn *xn, const struct exo_xn_template_core *t, const u8 *bytes,
+		     u32 blocks, u32 part, u64 block, struct exo_xn_extents *out);
+u32 exo_xn_units_in(const struct exo_xn_extent *at, u32 nr);
+int exo_xn_unit_learn(struct exo_xn *xn, struct exo_xn_core_unit *unit,
+		      const struct exo_xn_template_core *t, const u8 *bytes);
+const struct exo_xn_extent *exo_xn_unit_extent(const struct exo_xn_core_unit *unit, u64 block, u32 count);
+
+/* core/xn_root.c */
+struct exo_xn_core_root *exo_xn_root_at(const struct exo_xn *xn, u32 number);
+struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number);
+int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root);
+int exo_xn_roots_load(struct exo_xn *xn);
+u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid);
+void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root);
+
+/* core/xn_template.c */
+int exo_xn_tables_load(struct exo_xn *xn);
+void exo_xn_template_drop(struct exo_xn *xn, struct exo_xn_template_core *t);
+int exo_xn_template_load(struct exo_xn *xn, u32 number, const struct exo_xn_template_core **out);
+
+/* core/xn_walk.c */
+int exo_xn_walk_root(struct exo_xn *xn, struct exo_xn_core_root *root);
+
+/* core/xn_log.c */
+/* A transaction that is being built. @blocks NULL: it is only measured. */
+struct exo_xn_tx {
+	struct exo_xn *xn;
+	u8 *blocks;
+	u64 bytes;
+	u32 records;
+	s64 taken;		/* what it adds to the blocks that somebody has */
+	struct exo_xn_template_core *template;
+};
+
+u64 exo_xn_budget(const struct exo_xn *xn);
+u32 exo_xn_budget_init(const struct exo_xn *xn);
+void exo_xn_each_pending(struct exo_xn_core_root *root, void *to,
+			 void (*call)(void *to, struct exo_xn_core_root *root, u64 block, u64 count));
+void exo_xn_tx_emit(struct exo_xn_tx *tx);
+int exo_xn_tx_write(struct exo_xn *xn, u8 *blocks, u32 count, u64 bytes, bool preflush);
+u64 exo_xn_budget_map(u64 count);
+u64 exo_xn_budget_unit(u32 blocks);
+int exo_xn_pending_add(struct exo_xn *xn, struct exo_xn_core_root *root, u32 more);
+
+/* core/xn_commit.c */
+int exo_xn_commit_root(struct exo_xn *xn, struct exo_xn_core_root *root,
+		       struct exo_xn_template_core *t);
+
+/* core/xn_replay.c */
+int exo_xn_replay(struct exo_xn *xn, u32 tail, u64 seq);
+void exo_xn_quarantine(struct exo_xn *xn, struct exo_xn_core_root *root);
+
+/* core/xn_disk.c */
+void exo_xn_units_drop(struct exo_xn *xn);
 
 #endif

@@ -27,7 +27,13 @@ static void sift(struct exo_xn_extent *at, u32 from, u32 nr)
 	}
 }
 
-static void sort(struct exo_xn_extents *set)
+/**
+ * exo_xn_extents_sort() - by their first blocks
+ * @set: in place; in linear time if it is sorted
+ *
+ * Context: any; no locks, no allocation, no recursion.
+ */
+void exo_xn_extents_sort(struct exo_xn_extents *set)
 {
 	u32 i, nr = set->nr;
 
@@ -58,7 +64,7 @@ int exo_xn_extents_tidy(struct exo_xn_extents *set, u64 first, u64 end)
 	struct exo_xn_extent *last = NULL, *e;
 	u32 i, nr = 0;
 
-	sort(set);
+	exo_xn_extents_sort(set);
 	for (i = 0; i < set->nr; i++) {
 		e = &set->at[i];
 		if (!e->count || e->block < first || e->block >= end || e->count > end - e->block)

@@ -137,14 +137,30 @@ void exo_xn_root_build(exo_xn_crc_fn crc, u32 seed, struct exo_xn_root_entry *en
 	entry->crc = crc_without(crc, seed, entry, sizeof(*entry), 0);
 }
 
-/* A name of people: at least a character, and a 0 behind it; nothing behind that. */
-bool exo_xn_name_valid(const char *name)
+static bool name_valid(const char *name)
 {
 	u32 i;
 
 	for (i = 0; i < EXO_XN_NAME && name[i]; i++)
 		;
 	return i && i < EXO_XN_NAME && all_zero((const u8 *)name + i, EXO_XN_NAME - i);
+}
+
+/**
+ * exo_xn_name_copy() - take a name that people gave
+ * @to: EXO_XN_NAME bytes; zeros behind it
+ * @from: a string
+ *
+ * Context: any. Return: false: empty, or too long.
+ */
+bool exo_xn_name_copy(char *to, const char *from)
+{
+	u32 i;
+
+	__builtin_memset(to, 0, EXO_XN_NAME);
+	for (i = 0; i < EXO_XN_NAME - 1 && from[i]; i++)
+		to[i] = from[i];
+	return i && !from[i];
 }
 
 /**
@@ -176,7 +192,7 @@ int exo_xn_root_parse(exo_xn_crc_fn crc, u32 seed, const struct exo_xn_root_entr
 		return -EINVAL;
 	if (entry->block >= blocks || entry->unit_blocks > blocks - entry->block)
 		return -EINVAL;
-	if (entry->blocks > blocks || !exo_xn_name_valid(entry->name))
+	if (entry->blocks > blocks || !name_valid(entry->name))
 		return -EINVAL;
 	return 1;
 }
@@ -258,7 +274,7 @@ int exo_xn_template_parse(exo_xn_crc_fn crc, u32 seed, const struct exo_xn_templ
 	for (i = 0; i < EXO_XN_REFS; i++)
 		if (entry->refs[i] > EXO_XN_TEMPLATES)
 			return -EINVAL;
-	return exo_xn_name_valid(entry->name) ? 1 : -EINVAL;
+	return name_valid(entry->name) ? 1 : -EINVAL;
 }
 
 /**

@@ -195,8 +195,8 @@ static u32 op_apply(const struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u3
 	}
 }
 
-/* TAKE, and the end of GIVE with a rule broken: whoever writes there later begins unreadable. */
-static void forget_written(struct exo_xn_map_block *map, u32 slot)
+/* Whoever writes there next begins unreadable. Context: disk lock. */
+void exo_xn_map_forget(struct exo_xn_map_block *map, u32 slot)
 {
 	__atomic_fetch_and(&map->readable[slot / 64], ~(1ULL << slot % 64), __ATOMIC_RELAXED);
 	__atomic_fetch_and(&map->durable[slot / 64], ~(1ULL << slot % 64), __ATOMIC_RELAXED);
@@ -246,7 +246,7 @@ int exo_xn_map_change(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 bl
 		for (i = slot; i < slot + n; i++) {
 			map->now[i] = op_apply(xn, op, root, map->now[i]);
 			if (op == EXO_XN_OP_TAKE)
-				forget_written(map, i);
+				exo_xn_map_forget(map, i);
 		}
 	}
 	if (op == EXO_XN_OP_TAKE)
@@ -441,7 +441,7 @@ u64 exo_xn_readable(struct exo_xn *xn, u64 start, u32 count)
 }
 
 /* Let the next commit see that this block of the map has something that isn't durable. */
-static void queue(struct exo_xn *xn, struct exo_xn_map_block *map)
+void exo_xn_map_queue(struct exo_xn *xn, struct exo_xn_map_block *map)
 {
 	struct exo_xn_map_block *head;
 
@@ -470,6 +470,9 @@ void exo_xn_written(struct exo_xn *xn, u64 start, u32 count)
 	u64 mask, *word;
 	u32 slot, n;
 
+	/* Before the bits: a commit takes down the bits first, then this, and flushes. */
+	if (!__atomic_load_n(&xn->wrote, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&xn->wrote, 1, __ATOMIC_RELEASE);
 	for (; count; start += n, count -= n) {
 		n = exo_xn_map_span(xn, start, count, &map, &slot);
 		if (n > 64 - slot % 64)
@@ -479,11 +482,8 @@ void exo_xn_written(struct exo_xn *xn, u64 start, u32 count)
 		if (mask & ~__atomic_load_n(word, __ATOMIC_RELAXED))
 			__atomic_fetch_or(word, mask, __ATOMIC_ACQ_REL);
 		if (mask & ~__atomic_load_n(&map->durable[slot / 64], __ATOMIC_ACQUIRE))
-			queue(xn, map);
+			exo_xn_map_queue(xn, map);
 	}
-	/* Set already: then the commit that takes it down flushes after this write completed. */
-	if (!__atomic_load_n(&xn->wrote, __ATOMIC_ACQUIRE))
-		__atomic_store_n(&xn->wrote, 1, __ATOMIC_RELEASE);
 }
 
 /**
