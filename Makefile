@@ -25,7 +25,7 @@ QUIET	:= $(if $(V),,-s)
 # Under sudo files would belong to root: build as the user who called.
 AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
 
-.PHONY: all setup module user run shell check check-rest check-all soak bench
+.PHONY: all setup module user run shell cases check check-rest check-all soak bench
 .PHONY: insmod rmmod install clean help sparse $(BUILDS)
 
 all: module user
@@ -43,6 +43,14 @@ $(BUILDS): setup
 	+@$(MAKE) $(QUIET) --no-print-directory -C $(@:build-%=%) all
 
 $(filter-out build-libexo,$(BUILDS)): $(filter build-libexo,$(BUILDS))
+
+# Tests of the grafts that are Linux' own; building alone doesn't fetch them.
+cases: setup
+	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/unit cases
+
+ifneq ($(filter check%,$(MAKECMDGOALS)),)
+build-selftests: cases
+endif
 
 run: all
 	@if [ -e /dev/exo ]; then tools/demo/run; else tools/demo/run-vm; fi

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * INV-GRAFT-11 on this kernel: the vectors of spec/vectors, and random grafts, in the kernel's
+ * INV-GRAFT-11 on this kernel: the vectors of spec/vectors, the cases of Linux' BPF tests, and random grafts, in the kernel's
  * sandbox and interpreter, and, where the prover finds a proof, in proof mode, against the
  * interpreter in user space. EXO_TEST_ROUNDS=n makes more of them.
  */
@@ -8,6 +8,7 @@
 
 #include "harness.h"
 #include "lib.h"
+#include "unit/bpf_graft.h"
 #include "unit/graft_gen.h"
 #include "unit/graft_world.h"
 #include "core/graft_insn.h"
@@ -213,6 +214,49 @@ TEST_LONG(agree__vectors, 240)
 	ASSERT_GT(agree.compared[EXO_GRAFT_PROOF], 1000);
 	ASSERT_GT(agree.refused, 50);
 	world_free(agree.world);
+}
+
+#ifdef EXO_BPF_CASES
+__asm__(".pushsection .rodata\n.balign 8\nbpf_cases: .incbin \"" EXO_BPF_CASES "\"\nbpf_cases_end: .byte 0\n.popsection");
+extern const u8 bpf_cases[], bpf_cases_end[];
+
+static void bpf_case(struct agree *agree, const struct bpf_record *record)
+{
+	static u8 memory[EXO_GRAFT_MAX_STATE * PAGE];
+	struct world_input input = { .state = memory };
+
+	agree->name = record->name;
+	memcpy(memory, record->state, sizeof(record->state));
+	if (world_load(agree->world, record->hook, record->insns, record->len, record->consts, record->const_size,
+		       record->state_size))
+		differs(agree, 0, "decoding", agree->world->error.code, 0);
+	compare_all(agree, &input);
+}
+#endif
+
+/* Catches: a translation that means something else than what Linux' own tests say. */
+TEST_LONG(agree__linux_cases, 240)
+{
+#ifdef EXO_BPF_CASES
+	struct agree agree = { .fd = t_open(), .world = world_new() };
+	const u8 *at = bpf_cases;
+	unsigned int n = 0;
+
+	for (; at < bpf_cases_end; n++) {
+		const struct bpf_record *record = (const void *)at;
+
+		if (n % test_slow() == 0)
+			bpf_case(&agree, record);
+		at += sizeof(*record) + record->len * sizeof(record->insns[0]);
+	}
+	say(&agree);
+	ASSERT_GT(n, 1600);
+	ASSERT_GT(agree.compared[EXO_GRAFT_SANDBOX], 1600 / test_slow());
+	ASSERT_GT(agree.compared[EXO_GRAFT_PROOF], 1100 / test_slow());
+	world_free(agree.world);
+#else
+	SKIP("Linux' cases are not built in: make -C selftests/unit cases");
+#endif
 }
 
 static bool calls(const struct gen *gen)

@@ -59,4 +59,19 @@ const char *verifier_graft(const struct verifier_case *from, bool low, bool root
 /* Where the word of the look-ups lies; the one of numbers is behind it. */
 u32 verifier_words(bool low);
 
+/*
+ * What bpf_write.c makes of all cases, one behind the other, for the test of the kernel's modes.  is
+ * the beginning of the state at the start of a run; the rest is zeros.
+ */
+struct bpf_record {
+	char name[64];
+	u32 hook;
+	u32 len;
+	u32 const_size;
+	u32 state_size;
+	u8 consts[64];
+	u8 state[256];
+	struct exo_insn insns[];
+};
+
 #endif
