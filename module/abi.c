@@ -43,11 +43,12 @@ ABI_OP(exo_env_status, 88, M(exo_env_status, out_env) + M(exo_env_status, out_ui
 ABI_OP(exo_env_list, 40, M(exo_env_list, count) + M(exo_env_list, out_done) +
 	M(exo_env_list, envs) + M(exo_env_list, start) + M(exo_env_list, row_size) +
 	M(exo_env_list, reserved));
-ABI_OP(exo_quota, 64, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
+ABI_OP(exo_quota, 72, M(exo_quota, uid) + M(exo_quota, frames) + M(exo_quota, min) +
 	M(exo_quota, deadline_ms) + M(exo_quota, envs) + M(exo_quota, views) +
 	M(exo_quota, out_frames) + M(exo_quota, out_envs) + M(exo_quota, grafts) +
 	M(exo_quota, graft_insns) + M(exo_quota, graft_jit) + M(exo_quota, out_grafts) +
-	M(exo_quota, out_graft_insns) + M(exo_quota, out_graft_jit));
+	M(exo_quota, out_graft_insns) + M(exo_quota, out_graft_jit) +
+	       M(exo_quota, out_may) + M(exo_quota, out_may_huge));
 
 ABI(exo_cap, 32, M(exo_cap, kind) + M(exo_cap, rights) + M(exo_cap, reserved) +
 	M(exo_cap, object) + M(exo_cap, generation) + M(exo_cap, mac));

@@ -135,8 +135,14 @@ TEST(minimum__is_kept_free)
 	nr = table->free < 700 ? 100 : 200;
 	set_min_of(ALICE, nr);
 	alice = start_alice(step, nr, true);
+	ASSERT_EQ(t_quota(fd, getuid()).out_may, small_free(table) - nr);
+	ASSERT_EQ(t_quota(fd, getuid()).out_may_huge, table->free_huge);
 	take_all(fd);
 	ASSERT_EQ(small_free(table), nr);
+	/* Nobody is told that there were some, but she. */
+	ASSERT_EQ(t_quota(fd, getuid()).out_may, 0);
+	ASSERT_EQ(t_quota(fd, getuid()).out_may_huge, 0);
+	ASSERT_EQ(t_quota(fd, ALICE).out_may, nr);
 	/* Not one by one either, nor in a run, nor by their names. */
 	{
 		uint32_t i, one;

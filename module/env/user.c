@@ -438,6 +438,18 @@ u32 exo_user_unused_total(void)
 	return clamp_t(long, atomic_long_read(&unused_total), 0, UINT_MAX);
 }
 
+/* What could be had now. @unused: so much of it is guaranteed. */
+static void fill_may(struct exo_quota *quota, u32 unused)
+{
+	u32 kept = exo_user_unused_total();
+	u32 left = quota->frames > quota->out_frames ? quota->frames - quota->out_frames : 0;
+
+	kept -= min(kept, unused);
+	quota->out_may = min(left, exo_pool_available(EXO_POOL_SMALL, kept, unused));
+	quota->out_may_huge = min(left, exo_pool_available(EXO_POOL_HUGE_KIND, kept, unused)) >>
+			      EXO_HUGE_ORDER;
+}
+
 /**
  * exo_quota_get_op() - EXO_QUOTA_GET
  * @env: who asks
@@ -453,6 +465,7 @@ int exo_quota_get_op(struct exo_env *env, void *arg)
 	struct exo_limits limits;
 	struct exo_user *user = NULL;
 	kuid_t uid = INVALID_UID;
+	u32 unused;
 
 	if (quota->flags & ~EXO_QUOTA_DEFAULT)
 		return -EINVAL;
@@ -473,6 +486,7 @@ int exo_quota_get_op(struct exo_env *env, void *arg)
 	quota->out_grafts = user ? atomic_read(&user->grafts) : 0;
 	quota->out_graft_insns = user ? atomic_read(&user->graft_insns) : 0;
 	quota->out_graft_jit = user ? atomic_read(&user->graft_jit) : 0;
+	unused = user ? READ_ONCE(user->unused) : 0;
 	spin_unlock(&users_lock);
 
 	quota->frames = limits.frames;
@@ -483,6 +497,7 @@ int exo_quota_get_op(struct exo_env *env, void *arg)
 	quota->grafts = limits.grafts;
 	quota->graft_insns = limits.graft_insns;
 	quota->graft_jit = limits.graft_jit;
+	fill_may(quota, unused);
 	return 0;
 }
 

@@ -317,6 +317,7 @@ int exo_mem_query_op(struct exo_env *env, void *arg);
 void exo_mem_fill_status(struct exo_env *env, struct exo_env_status *st);
 /* For EXO_INFO and the quota: size of the pool and its properties. */
 u32 exo_pool_present(void);
+u32 exo_pool_available(unsigned int kind, u32 kept, u32 own);
 u32 exo_pool_colours(void);
 
 #endif

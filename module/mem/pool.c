@@ -92,6 +92,25 @@ u32 exo_pool_idle(void)
 }
 
 /**
+ * exo_pool_available() - how many frames could somebody have now?
+ * @kind: EXO_POOL_SMALL or EXO_POOL_HUGE_KIND
+ * @kept: what the others are guaranteed and don't have
+ * @own: what it is guaranteed itself
+ *
+ * Context: any but interrupts; takes pool_lock.
+ * Return: frames, in 4 KiB; of 2 MiB frames a part of one may be among them.
+ */
+u32 exo_pool_available(unsigned int kind, u32 kept, u32 own)
+{
+	u32 n;
+
+	spin_lock(&pool_lock);
+	n = exo_pool_allow(&pool, kind, kept, pool.free[kind], own);
+	spin_unlock(&pool_lock);
+	return n;
+}
+
+/**
  * exo_pool_owed() - frames that are to leave the pool when they become free
  *
  * Context: any.

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "exoctl.h"
 
@@ -89,10 +90,14 @@ static int show(struct exo_env *env, bool json)
 {
 	struct exoctl_picture picture;
 	const struct exo_table *table;
+	struct exo_quota quota;
 	cJSON *root;
+	uint64_t may;
 	int ret;
 
 	ret = exo_env_table(env, &table);
+	if (ret >= 0)
+		ret = exo_quota_get(env, getuid(), 0, &quota);
 	if (ret >= 0)
 		ret = exoctl_picture_take(env, &picture);
 	if (ret < 0)
@@ -106,6 +111,8 @@ static int show(struct exo_env *env, bool json)
 		cJSON_AddNumberToObject(root, "mine", (double)picture.count[EXOCTL_MINE]);
 		cJSON_AddNumberToObject(root, "taken", (double)picture.count[EXOCTL_TAKEN]);
 		cJSON_AddNumberToObject(root, "free_huge", (double)table->free_huge);
+		cJSON_AddNumberToObject(root, "may", quota.out_may);
+		cJSON_AddNumberToObject(root, "may_huge", quota.out_may_huge);
 		cJSON_AddItemToObject(root, "runs", exoctl_picture_json(&picture));
 		exoctl_print_json(root, false);
 	} else if (!table->present) {
@@ -119,6 +126,10 @@ static int show(struct exo_env *env, bool json)
 			printf(" of %" PRIu64 "; the others are lent to Linux",
 			       (uint64_t)table->target);
 		putchar('\n');
+		may = quota.out_may + 512ULL * quota.out_may_huge;
+		if (may < picture.count[EXOCTL_FREE])
+			printf("you may have %" PRIu64 " of the free ones; the others are kept for users' "
+			       "guaranteed minima, or beyond your limit\n", may);
 		exoctl_picture_print(&picture);
 	}
 	free(picture.state);

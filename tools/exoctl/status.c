@@ -45,6 +45,8 @@ static void print_json(const struct status *st)
 	cJSON_AddNumberToObject(object, "free", (double)st->table->free);
 	cJSON_AddNumberToObject(object, "target", (double)st->table->target);
 	cJSON_AddNumberToObject(object, "free_huge", (double)st->table->free_huge);
+	cJSON_AddNumberToObject(object, "may", st->quota.out_may);
+	cJSON_AddNumberToObject(object, "may_huge", st->quota.out_may_huge);
 	object = cJSON_AddObjectToObject(root, "machine");
 	cJSON_AddNumberToObject(object, "frames", st->info->out_frames);
 	cJSON_AddNumberToObject(object, "colours", st->info->out_colours);
@@ -81,6 +83,7 @@ static void print_features(const struct status *st, bool there)
 static void print_text(const struct status *st)
 {
 	const struct exo_table *table = st->table;
+	uint64_t may = st->quota.out_may + 512ULL * st->quota.out_may_huge;
 
 	printf("kernel        %s\n", st->host.release);
 	printf("features      ");
@@ -92,6 +95,9 @@ static void print_text(const struct status *st)
 	       " free 2 MiB frames\n",
 	       (uint64_t)table->present, exoctl_size(table->present), (uint64_t)table->free,
 	       exoctl_size(table->free), (uint64_t)table->free_huge);
+	if (may < table->free)
+		printf("              you may have %" PRIu64 " of the free ones; the others are kept for users' "
+		       "guaranteed minima, or beyond your limit\n", may);
 	if (table->target > table->present)
 		printf("              %" PRIu64 " more are lent to Linux, and come back on demand"
 		       "\n",

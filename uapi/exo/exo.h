@@ -323,6 +323,9 @@ struct exo_env_list {
  * @out_grafts: grafts charged now
  * @out_graft_insns: instructions charged now
  * @out_graft_jit: bytes charged now
+ * @out_may: free 4 KiB frames that the uid could have just now: those that are kept for others' minima, and
+ *	what is beyond its limit, left out
+ * @out_may_huge: the same of 2 MiB frames
  */
 struct exo_quota {
 	__u32 size;
@@ -341,6 +344,8 @@ struct exo_quota {
 	__u32 out_grafts;
 	__u32 out_graft_insns;
 	__u32 out_graft_jit;
+	__u32 out_may;
+	__u32 out_may_huge;
 };
 #define EXO_QUOTA_GET _IO(EXO_TYPE, EXO_NR_QUOTA_GET)
 #define EXO_QUOTA_SET _IO(EXO_TYPE, EXO_NR_QUOTA_SET)
