@@ -68,6 +68,8 @@ struct exo_env_status *exoctl_environments(struct exo_env *env, size_t *out_coun
 
 /* "512", "512frames", "64K", "2M", "1G" as frames (rounded up). false: not such a thing. */
 bool exoctl_parse_frames(const char *text, uint32_t *out_frames);
+/* An argument that is one of these, and not 0; else argp says so, with an example. */
+uint32_t exoctl_size_arg(const char *arg, const char *example, struct argp_state *state);
 bool exoctl_parse_u32(const char *text, uint32_t *out_value);
 bool exoctl_parse_u64(const char *text, uint64_t *out_value);
 /* A user's name or number. */

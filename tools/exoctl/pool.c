@@ -39,10 +39,7 @@ static error_t parse_arg(struct request *req, char *arg, struct argp_state *stat
 			argp_error(state, "\"%s\": expected \"show\", \"grow\" or \"shrink\"", arg);
 		return 0;
 	case 1:
-		if (!exoctl_parse_frames(arg, &req->frames) || !req->frames)
-			argp_error(state,
-				   "\"%s\": expected a number of frames, or a size such as 64M",
-				   arg);
+		req->frames = exoctl_size_arg(arg, "64M", state);
 		req->sized = true;
 		return 0;
 	default:

@@ -40,10 +40,7 @@ static error_t parse_arg(struct request *req, char *arg, struct argp_state *stat
 				   arg);
 		return 0;
 	case 1:
-		if (!exoctl_parse_frames(arg, &req->frames) || !req->frames)
-			argp_error(state,
-				   "\"%s\": expected a number of frames, or a size such as 4M",
-				   arg);
+		req->frames = exoctl_size_arg(arg, "4M", state);
 		req->sized = true;
 		return 0;
 	default:

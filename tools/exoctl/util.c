@@ -185,6 +185,16 @@ bool exoctl_parse_frames(const char *text, uint32_t *out_frames)
 	return true;
 }
 
+uint32_t exoctl_size_arg(const char *arg, const char *example, struct argp_state *state)
+{
+	uint32_t frames = 0;
+
+	if (!exoctl_parse_frames(arg, &frames) || !frames)
+		argp_error(state, "\"%s\": expected a number of frames, or a size such as %s", arg,
+			   example);
+	return frames;
+}
+
 bool exoctl_parse_user(const char *text, uint32_t *out_uid)
 {
 	const struct passwd *pw;
