@@ -20,7 +20,7 @@
 #define VALUE(s, i) (((uint64_t)(s) + 1) << 32 | (i))
 
 static int fd;
-static __attribute__((unused)) unsigned int budget_ms = 4000;	/* of a path */
+static __attribute__((unused)) unsigned int budget_ms = 2000;	/* of a path */
 static struct view view;
 static uint32_t nr_pages, pages[MAX];
 static uint32_t frames[2][MAX];
