@@ -32,42 +32,65 @@ static int for_frames(struct exo_env *env, unsigned int cmd, const uint32_t *fra
 	return ret;
 }
 
-/* What exo_mem_alloc_opts.caps is for the frames from @done on. */
-static struct exo_cap *caps_at(const struct exo_mem_alloc_opts *opts, uint32_t done)
+/* Options as a caller of any age may have them. */
+static void alloc_arg(struct exo_mem_alloc *arg, const struct exo_mem_alloc_opts *opts)
 {
-	struct exo_cap *caps = OPTS_GET(opts, caps, NULL);
+	if (!opts)
+		return;
+	if (OPTS_HAS(opts, caps)) {
+		arg->flags = opts->flags;
+		arg->colour = opts->colour;
+		arg->node = opts->node;
+		arg->rights = opts->rights;
+		arg->caps_ptr = (uintptr_t)opts->caps;
+		return;
+	}
+	arg->flags = OPTS_GET(opts, flags, 0U);
+	arg->colour = OPTS_GET(opts, colour, 0U);
+	arg->node = OPTS_GET(opts, node, 0U);
+	arg->rights = OPTS_GET(opts, rights, 0U);
+}
 
-	return caps ? caps + done : NULL;
+/* More frames than one call may name. */
+static int alloc_chunks(struct exo_env *env, struct exo_mem_alloc *arg, uint32_t chunk,
+			uint32_t *out_done)
+{
+	uint32_t left = arg->count, n;
+	int ret;
+
+	*out_done = 0;
+	do {
+		arg->count = left < chunk ? left : chunk;
+		ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, arg);
+		n = arg->out_done;
+		arg->frames_ptr += n * sizeof(uint32_t);
+		if (arg->caps_ptr)
+			arg->caps_ptr += n * sizeof(struct exo_cap);
+		left -= n;
+		*out_done += n;
+	} while (!ret && left);
+	return ret;
 }
 
 static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts, uint32_t *frames,
 		      uint32_t count, uint32_t *out_done)
 {
-	uint32_t flags = OPTS_GET(opts, flags, 0U);
-	uint32_t how = flags & EXO_ALLOC_HOW_MASK;
-	uint32_t chunk = chunk_of(env, how == EXO_ALLOC_HUGE ? EXO_HUGE_FRAMES : 1);
-	uint32_t done = 0;
+	struct exo_mem_alloc arg = {
+		.size = sizeof(arg),
+		.count = count,
+		.frames_ptr = (uintptr_t)frames,
+	};
+	uint32_t how, chunk;
 	int ret;
 
+	alloc_arg(&arg, opts);
+	how = arg.flags & EXO_ALLOC_HOW_MASK;
+	chunk = chunk_of(env, how == EXO_ALLOC_HUGE ? EXO_HUGE_FRAMES : 1);
 	/* One run can't be made of several; the module says whether it is too long. */
-	if (how == EXO_ALLOC_CONTIG)
-		chunk = count;
-	do {
-		struct exo_mem_alloc arg = {
-			.size = sizeof(arg),
-			.flags = flags,
-			.count = count - done < chunk ? count - done : chunk,
-			.colour = OPTS_GET(opts, colour, 0U),
-			.node = OPTS_GET(opts, node, 0U),
-			.frames_ptr = (uintptr_t)(frames + done),
-			.rights = OPTS_GET(opts, rights, 0U),
-			.caps_ptr = (uintptr_t)caps_at(opts, done),
-		};
-
-		ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, &arg);
-		done += arg.out_done;
-	} while (!ret && done < count);
-	*out_done = done;
+	if (count > chunk && how != EXO_ALLOC_CONTIG)
+		return alloc_chunks(env, &arg, chunk, out_done);
+	ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, &arg);
+	*out_done = arg.out_done;
 	return ret;
 }
 

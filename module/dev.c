@@ -115,25 +115,34 @@ static const struct exo_op *op_find(unsigned int cmd)
  * twice, the first read counts. Structs are small and a multiple of 8 (abi.c): words in line are
  * much cheaper than copy_from_user(), and that is a good part of a short batch.
  */
-static int op_copy_in(const struct exo_op *op, u64 *arg, u64 __user *uarg)
+static __always_inline int op_copy_in(const struct exo_op *op, u64 *arg, u64 __user *uarg)
 {
-	u32 size, i = op->size / sizeof(u64);
+	const u32 known = op->size;
+	u32 size, i = known / sizeof(u64);
 	int ret;
 
-	if (!user_read_access_begin(uarg, op->size))
+	if (!user_read_access_begin(uarg, known))
 		return -EFAULT;
 	unsafe_get_user(size, (u32 __user *)uarg, err_fault);
-	if (likely(size >= op->size))
-		while (i--)
+	if (likely(size >= known)) {
+		if (i % 2) {
+			i--;
 			unsafe_get_user(arg[i], uarg + i, err_fault);
+		}
+		while (i) {
+			i -= 2;
+			unsafe_get_user(arg[i], uarg + i, err_fault);
+			unsafe_get_user(arg[i + 1], uarg + i + 1, err_fault);
+		}
+	}
 	user_read_access_end();
 
-	if (unlikely(size < op->size))
+	if (unlikely(size < known))
 		return -EINVAL;
-	if (unlikely(size > op->size)) {
+	if (unlikely(size > known)) {
 		if (size > PAGE_SIZE)
 			return -E2BIG;
-		ret = check_zeroed_user((void __user *)uarg + op->size, size - op->size);
+		ret = check_zeroed_user((void __user *)uarg + known, size - known);
 		if (ret <= 0)
 			return ret ?: -E2BIG;
 	}

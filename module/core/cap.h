@@ -20,17 +20,31 @@ u32 exo_cap_decay(u32 failures, u64 elapsed_ms);
 u32 exo_cap_delay_ms(u32 failures);
 
 /**
- * exo_cap_word() - kind, rights and reserved as one word
+ * exo_cap_word() - kind, rights and object as one word
  * @cap: capability
  *
- * With object and generation this is what the MAC covers: two capabilities that differ before the
- * MAC differ in one of the three words.
+ * With the generation this is what the MAC covers. It is all there is of a capability that
+ * exo_cap_is_whole(): two that differ before the MAC differ in one of the two words.
  *
  * Return: the word.
  */
 static inline u64 exo_cap_word(const struct exo_cap *cap)
 {
-	return (u64)cap->reserved << 32 | (u32)cap->rights << 16 | cap->kind;
+	return cap->object << 32 | (u32)cap->rights << 16 | cap->kind;
+}
+
+/**
+ * exo_cap_is_whole() - is there nothing in it that the MAC doesn't cover?
+ * @cap: capability
+ *
+ * Objects have numbers of 32 bits. With others, or with something in the reserved field, it was not
+ * made by the module, whatever its MAC.
+ *
+ * Return: true if nothing is.
+ */
+static inline bool exo_cap_is_whole(const struct exo_cap *cap)
+{
+	return !(cap->reserved | cap->object >> 32);
 }
 
 /**

@@ -79,7 +79,7 @@ static void mark_free(struct exo_pool *pool, u32 at, u32 i)
 		pool->low[kind] = at;
 }
 
-static void mark_taken(struct exo_pool *pool, u32 at, u32 i)
+static inline void mark_taken(struct exo_pool *pool, u32 at, u32 i)
 {
 	struct exo_block *block = pool->block[at];
 	unsigned int kind = kind_of(block);
@@ -519,6 +519,33 @@ u32 exo_pool_allow(const struct exo_pool *pool, unsigned int kind, u32 kept, u32
 	if (spare < own)
 		spare = own;
 	return n < spare ? n : spare;
+}
+
+/**
+ * exo_pool_take_one() - take the free 4 KiB frame with the lowest number
+ * @pool: pool
+ * @kept: see exo_pool_allow()
+ * @own: see exo_pool_allow()
+ * @nr: its number
+ *
+ * What exo_pool_allow() and exo_pool_take_any() do for one frame, on any node.
+ *
+ * Return: false if one may not, or none is free.
+ */
+bool exo_pool_take_one(struct exo_pool *pool, u32 kept, u32 own, u32 *nr)
+{
+	u32 i, at;
+
+	if (!exo_pool_allow(pool, EXO_POOL_SMALL, kept, 1, own))
+		return false;
+	at = bit_next(pool->some[EXO_POOL_SMALL], pool->low[EXO_POOL_SMALL], pool->nr_blocks);
+	pool->low[EXO_POOL_SMALL] = at;
+	if (at == pool->nr_blocks)
+		return false;
+	i = bit_next(pool->block[at]->free, 0, EXO_HUGE_FRAMES);
+	mark_taken(pool, at, i);
+	*nr = at << EXO_HUGE_ORDER | i;
+	return true;
 }
 
 /**

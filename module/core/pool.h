@@ -92,6 +92,7 @@ void exo_pool_add(struct exo_pool *pool, u32 nr, u16 colour, bool after_prev, bo
 void exo_pool_put(struct exo_pool *pool, u32 nr);
 void exo_pool_remove_taken(struct exo_pool *pool, u32 nr);
 
+bool exo_pool_take_one(struct exo_pool *pool, u32 kept, u32 own, u32 *nr);
 u32 exo_pool_take_any(struct exo_pool *pool, u32 node, u32 n, u32 *out);
 int exo_pool_take_this(struct exo_pool *pool, u32 nr);
 u32 exo_pool_take_colour(struct exo_pool *pool, u16 colour, u32 node, u32 n, u32 *out);

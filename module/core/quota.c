@@ -2,19 +2,6 @@
 #include "core/quota.h"
 
 /**
- * exo_quota_fits() - may more be charged?
- * @used: charged now
- * @n: to be charged
- * @max: limit; may be below @used when it was lowered
- *
- * Return: true if @used + @n is at most @max, whatever the numbers are.
- */
-bool exo_quota_fits(u32 used, u32 n, u32 max)
-{
-	return (u64)used + n <= max;
-}
-
-/**
  * exo_quota_reservable() - may a guaranteed minimum change?
  * @total: all minima that are reserved now, this one included
  * @old: this one now, at most @total
@@ -29,21 +16,6 @@ bool exo_quota_fits(u32 used, u32 n, u32 max)
 bool exo_quota_reservable(u64 total, u64 old, u64 new, u64 present)
 {
 	return new <= old || total - old + new <= present / 2;
-}
-
-/**
- * exo_quota_own() - how much of a charge is guaranteed
- * @used: charged before
- * @n: charged now
- * @min: guaranteed minimum
- *
- * Return: at most @n.
- */
-u32 exo_quota_own(u32 used, u32 n, u32 min)
-{
-	u32 left = used < min ? min - used : 0;
-
-	return n < left ? n : left;
 }
 
 /**

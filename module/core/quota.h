@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Quota decisions: may this much be charged, may this minimum be guaranteed.
+ * Quota decisions: may this much be charged, may this minimum be guaranteed. What stands on the
+ * way of every allocation is in line.
  */
 #ifndef EXO_CORE_QUOTA_H
 #define EXO_CORE_QUOTA_H
@@ -36,9 +37,35 @@ struct exo_limits {
 	u32 graft_jit;
 };
 
-bool exo_quota_fits(u32 used, u32 n, u32 max);
+/**
+ * exo_quota_fits() - may more be charged?
+ * @used: charged now
+ * @n: to be charged
+ * @max: limit; may be below @used when it was lowered
+ *
+ * Return: true if @used + @n is at most @max, whatever the numbers are.
+ */
+static inline bool exo_quota_fits(u32 used, u32 n, u32 max)
+{
+	return (u64)used + n <= max;
+}
+
+/**
+ * exo_quota_own() - how much of a charge is guaranteed
+ * @used: charged before
+ * @n: charged now
+ * @min: guaranteed minimum
+ *
+ * Return: at most @n.
+ */
+static inline u32 exo_quota_own(u32 used, u32 n, u32 min)
+{
+	u32 left = used < min ? min - used : 0;
+
+	return n < left ? n : left;
+}
+
 bool exo_quota_reservable(u64 total, u64 old, u64 new, u64 present);
-u32 exo_quota_own(u32 used, u32 n, u32 min);
 int exo_quota_check(const struct exo_quota *quota);
 void exo_quota_apply(struct exo_limits *limits, const struct exo_quota *quota, u32 which);
 

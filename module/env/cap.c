@@ -22,12 +22,13 @@ static const struct exo_cap_ops *kinds[KINDS];
 
 static u64 mac_of(const struct exo_cap *cap)
 {
-	return siphash_3u64(exo_cap_word(cap), cap->object, cap->generation, &key);
+	return siphash_2u64(exo_cap_word(cap), cap->generation, &key);
 }
 
 static bool is_authentic(const struct exo_cap *cap, u16 kind)
 {
-	return exo_cap_mac_equal(mac_of(cap), cap->mac) && exo_cap_form_ok(cap, kind);
+	return exo_cap_mac_equal(mac_of(cap), cap->mac) && exo_cap_is_whole(cap) &&
+	       exo_cap_form_ok(cap, kind);
 }
 
 static const struct exo_cap_ops *kind_ops(u32 kind)

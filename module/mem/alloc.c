@@ -116,6 +116,18 @@ static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *er
 	return got;
 }
 
+/* The same for one 4 KiB frame, on any node. False: one may not, or none is free. */
+static __always_inline bool take_one(u32 mine, u32 *nr)
+{
+	struct exo_pool *pool = exo_pool_begin();
+	u32 kept = exo_user_unused_total();
+	bool got;
+
+	got = exo_pool_take_one(pool, kept - min(kept, mine), mine, nr);
+	exo_pool_end();
+	return got;
+}
+
 static void zero_frame(struct exo_frame *frame)
 {
 	u32 i, span = exo_frame_span(frame);
@@ -126,6 +138,20 @@ static void zero_frame(struct exo_frame *frame)
 	}
 }
 
+/* One of @span. frames_lock is held. Returns the generation that it has now. */
+static __always_inline u64 own_locked(struct exo_mem_env *mem, struct exo_frame *frame, u32 span)
+{
+	u32 i;
+
+	for (i = 0; i < span; i++) {
+		frame[i].phase = EXO_PHASE_TAKEN;
+		WRITE_ONCE(frame[i].owner, mem->env);
+	}
+	list_add_tail(&frame->held, &mem->held);
+	WRITE_ONCE(mem->nr_held, mem->nr_held + span);
+	return frame->generation;
+}
+
 /*
  * The frames are taken, charged, and have their log entries: make them the environment's.
  * @generations says which each has then.
@@ -134,7 +160,7 @@ static void own(struct exo_mem_env *mem, const u32 *frames, u32 n, u64 *generati
 {
 	u64 number = mem->env->number;
 	struct exo_frame *frame;
-	u32 i, k, span, total = 0;
+	u32 i, span, total = 0;
 
 	for (i = 0; i < n; i++) {
 		frame = exo_frame(frames[i]);
@@ -146,15 +172,9 @@ static void own(struct exo_mem_env *mem, const u32 *frames, u32 n, u64 *generati
 	for (i = 0; i < n; i++) {
 		frame = exo_frame(frames[i]);
 		span = exo_frame_span(frame);
-		for (k = 0; k < span; k++) {
-			frame[k].phase = EXO_PHASE_TAKEN;
-			WRITE_ONCE(frame[k].owner, mem->env);
-		}
-		list_add_tail(&frame->held, &mem->held);
-		generations[i] = frame->generation;
+		generations[i] = own_locked(mem, frame, span);
 		total += span;
 	}
-	WRITE_ONCE(mem->nr_held, mem->nr_held + total);
 	spin_unlock(&mem->frames_lock);
 	exo_revoke_held(mem, total);
 }
@@ -198,16 +218,18 @@ err_fault:
 	return false;
 }
 
-static bool tell_cap(struct exo_cap __user *user, const struct exo_cap *cap)
+static __always_inline bool tell_cap(struct exo_cap __user *user, const struct exo_cap *cap)
 {
 	u64 __user *to = (u64 __user *)user;
 	const u64 *from = (const u64 *)cap;
-	u32 i;
 
+	BUILD_BUG_ON(sizeof(*cap) != 4 * sizeof(u64));
 	if (!user_write_access_begin(to, sizeof(*cap)))
 		return false;
-	for (i = 0; i < sizeof(*cap) / sizeof(u64); i++)
-		unsafe_put_user(from[i], to + i, err_fault);
+	unsafe_put_user(from[0], to, err_fault);
+	unsafe_put_user(from[1], to + 1, err_fault);
+	unsafe_put_user(from[2], to + 2, err_fault);
+	unsafe_put_user(from[3], to + 3, err_fault);
 	user_write_access_end();
 	return true;
 
@@ -216,24 +238,30 @@ err_fault:
 	return false;
 }
 
-/* The same for their capabilities, if some are wanted. */
+/* The capability of one. */
+static __always_inline bool tell_sealed(struct exo_cap __user *user, u16 rights, u32 nr,
+					u64 generation)
+{
+	struct exo_cap cap = {
+		.kind = EXO_CAP_FRAME,
+		.rights = rights,
+		.object = nr,
+		.generation = generation,
+	};
+
+	exo_cap_seal(&cap);
+	return tell_cap(user, &cap);
+}
+
+/* Those of some, if they are wanted. */
 static bool tell_caps(const struct request *req, u32 at, const u32 *frames, u32 n,
 		      const u64 *generations)
 {
 	u32 i;
 
-	for (i = 0; req->rights && i < n; i++) {
-		struct exo_cap cap = {
-			.kind = EXO_CAP_FRAME,
-			.rights = req->rights,
-			.object = frames[i],
-			.generation = generations[i],
-		};
-
-		exo_cap_seal(&cap);
-		if (!tell_cap(req->caps + at + i, &cap))
+	for (i = 0; req->rights && i < n; i++)
+		if (!tell_sealed(req->caps + at + i, req->rights, frames[i], generations[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -439,21 +467,9 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
 	return 0;
 }
 
-/**
- * exo_mem_alloc_op() - EXO_MEM_ALLOC
- * @env: who gets the frames
- * @arg: struct exo_mem_alloc
- *
- * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
- * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if
- * not so many are free, or what is free is kept for others' guaranteed minima (if the caller's own
- * can't be had, others have been asked for it); for EXO_ALLOC_THESE -ENOENT if a frame is absent,
- * -EBUSY if it is taken; -EINTR. out_done frames are the environment's in any case, and the caller
- * was told of them and has their capabilities (INV-CAP-6).
- */
-int exo_mem_alloc_op(struct exo_env *env, void *arg)
+/* The general way. */
+static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd)
 {
-	struct exo_mem_alloc *cmd = arg;
 	struct request req = {
 		.mem = exo_mem(env),
 		.user = u64_to_user_ptr(cmd->frames_ptr),
@@ -465,7 +481,6 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 	};
 	int ret;
 
-	cmd->out_done = 0;
 	ret = alloc_check(cmd);
 	if (ret)
 		return ret;
@@ -486,6 +501,83 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 		ret = alloc_some(&req, cmd->count, &cmd->out_done);
 		break;
 	}
+	return ret;
+}
+
+/*
+ * One 4 KiB frame, any, with a capability or without: nothing is asked for so often, and its
+ * instructions are counted (bench/). What alloc() does, without what only others need.
+ */
+static __always_inline bool is_simple(const struct exo_mem_alloc *cmd)
+{
+	return cmd->count == 1 && !(cmd->flags | cmd->colour | cmd->node | cmd->reserved) &&
+	       !(cmd->rights & ~EXO_RIGHTS_ALL) && (cmd->rights || !cmd->caps_ptr);
+}
+
+/* -EAGAIN: it is not that simple. */
+static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *cmd)
+{
+	struct exo_cap __user *user_cap = u64_to_user_ptr(cmd->caps_ptr);
+	u32 __user *user = u64_to_user_ptr(cmd->frames_ptr);
+	struct exo_mem_env *mem = exo_mem(env);
+	struct exo_frame *frame;
+	u64 generation;
+	u32 nr, mine;
+	int ret;
+
+	if (unlikely(READ_ONCE(mem->nr_log) >= exo_nr_frames ||
+		     exo_user_charge_frames(env->user, 1, &mine)))
+		return -EDQUOT;
+	ret = exo_spares_add(mem, 1);
+	if (unlikely(ret)) {
+		exo_user_uncharge_frames(env->user, 1);
+	} else if (unlikely(!take_one(mine, &nr))) {
+		uncharge(mem, 1);
+		ret = -EAGAIN;
+	}
+	exo_user_took_own(mine);
+	if (unlikely(ret))
+		return ret;
+
+	frame = exo_frame_known(nr);
+	if (unlikely(frame->last_owner != env->number))
+		clear_highpage(frame->page);
+	spin_lock(&mem->frames_lock);
+	generation = own_locked(mem, frame, 1);
+	spin_unlock(&mem->frames_lock);
+	exo_revoke_held(mem, 1);
+
+	if (likely(!put_user(nr, user) &&
+		   (!cmd->rights || tell_sealed(user_cap, cmd->rights, nr, generation)))) {
+		cmd->out_done = 1;
+		return 0;
+	}
+	disown(mem, &nr, 1);
+	return -EFAULT;
+}
+
+/**
+ * exo_mem_alloc_op() - EXO_MEM_ALLOC
+ * @env: who gets the frames
+ * @arg: struct exo_mem_alloc
+ *
+ * Return: 0; -EINVAL; -EFAULT; -EDQUOT, also if as many entries of the
+ * repossession log are unread as there are frames; -ENOMEM for the room in the log; -ENOSPC if
+ * not so many are free, or what is free is kept for others' guaranteed minima (if the caller's own
+ * can't be had, others have been asked for it); for EXO_ALLOC_THESE -ENOENT if a frame is absent,
+ * -EBUSY if it is taken; -EINTR. out_done frames are the environment's in any case, and the caller
+ * was told of them and has their capabilities (INV-CAP-6).
+ */
+int exo_mem_alloc_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_alloc *cmd = arg;
+	int ret = -EAGAIN;
+
+	cmd->out_done = 0;
+	if (likely(is_simple(cmd)))
+		ret = alloc_one(env, cmd);
+	if (unlikely(ret == -EAGAIN))
+		ret = alloc(env, cmd);
 	trace_exo_alloc(env->number, cmd->flags, cmd->count, cmd->out_done, ret);
 	return ret;
 }

@@ -328,6 +328,61 @@ static noinline int run_batch(struct exo_env *env, struct exo_view *view,
 }
 
 /**
+ * exo_view_bind_offered() - exo_view_bind_offer() for one page, if nothing stands in the way
+ * @view: entered
+ * @page: from user space
+ * @frame: a frame
+ * @nr: its number
+ * @write: for writing, too; @offer gives what is needed
+ * @offer: what the capability gives
+ *
+ * That is: the frame is one of 4 KiB, belongs to somebody else, and no TLB but this view's may have
+ * it; the page is empty, and its page table is there.
+ *
+ * Return: false if it is not so; nothing has happened then, and exo_view_bind_offer() finds out.
+ */
+bool exo_view_bind_offered(struct exo_view *view, u32 page, struct exo_frame *frame, u32 nr,
+			   bool write, const struct exo_offer *offer)
+{
+	struct exo_region *region;
+	struct exo_env *owner;
+	bool done;
+	u64 *slot;
+
+	if (unlikely(page >= view->pages))
+		return false;
+	region = exo_view_region_nospec(view, page);
+	slot = region->slots;
+	if (unlikely(!slot))
+		return false;
+	slot += page % PTRS_PER_PTE;
+	if (unlikely(*slot))
+		return false;
+
+	rcu_read_lock_sched();
+	owner = exo_frame_lock(frame);
+	done = owner && owner != view->env && !frame->order &&
+	       frame->generation == offer->generation &&
+	       batch_is_free(frame, owner, batch_bound_at(view->number, EXO_NO_PAGE));
+	if (likely(done)) {
+		frame->flags |= EXO_FRAME_SHARED;
+		/* Revocation finds it from here on, and waits for the view's lock. */
+		frame->bound = batch_bound_at(view->number, page);
+	}
+	if (likely(owner))
+		exo_frame_unlock(owner);
+	rcu_read_unlock_sched();
+	if (unlikely(!done))
+		return false;
+
+	WRITE_ONCE(*slot, exo_slot(nr, write));
+	exo_set_pte(view->mm, exo_view_address(view, page), region->table + page % PTRS_PER_PTE,
+		    exo_view_pte(frame, write));
+	atomic64_inc(&view->env->mem->nr_bound);
+	return true;
+}
+
+/**
  * exo_view_bind_offer() - bind a frame that is just being imported
  * @view: entered
  * @op: frame and rights are checked; one page, or the 512 of a 2 MiB frame

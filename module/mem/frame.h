@@ -139,6 +139,12 @@ static inline struct exo_frame *exo_frame(u32 nr)
 	return block ? block + (nr & (EXO_BLOCK_FRAMES - 1)) : NULL;
 }
 
+/* A frame by a number that comes from the pool or from a slot: it is there. */
+static inline struct exo_frame *exo_frame_known(u32 nr)
+{
+	return exo_blocks[nr >> EXO_BLOCK_SHIFT] + (nr & (EXO_BLOCK_FRAMES - 1));
+}
+
 /* First entry of the frame that @nr is part of: itself, or the head of its 2 MiB frame. */
 static inline u32 exo_frame_head(u32 nr, const struct exo_frame *frame)
 {
@@ -250,8 +256,8 @@ static inline struct exo_mem_env *exo_mem(struct exo_env *env)
 
 /*
  * Take the frames_lock of @frame's owner. Returns the owner with the lock held, or NULL with
- * nothing held if the frame has no owner. Call under rcu_read_lock(), which keeps the owner's
- * memory. sparse can't follow a lock that is taken sometimes: it doesn't get to see this one.
+ * nothing held if the frame has no owner. Call under rcu_read_lock() or
+ * rcu_read_lock_sched(), which keep the owner's memory. sparse can't follow a lock that is taken sometimes: it doesn't get to see this one.
  */
 static inline struct exo_env *exo_frame_lock(struct exo_frame *frame)
 {

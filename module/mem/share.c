@@ -286,7 +286,7 @@ static void grant_fill(struct exo_mem_env *mem, const struct exo_frame *frame, u
 }
 
 /* Bind what is imported; @view is entered. @offer is NULL if the frame is the caller's own. */
-static int import_bind(struct exo_view *view, const struct exo_mem_import *cmd, int order,
+static noinline int import_bind(struct exo_view *view, const struct exo_mem_import *cmd, int order,
 		       const struct exo_offer *offer)
 {
 	struct exo_mem_op op = {
@@ -300,11 +300,12 @@ static int import_bind(struct exo_view *view, const struct exo_mem_import *cmd, 
 }
 
 /* A frame that is not the caller's own. @offer: what the capability says, then what counts. */
-static int import_foreign(struct exo_env *env, const struct exo_mem_import *cmd,
-			  struct exo_view *view, int order, struct exo_offer *offer)
+static __always_inline int import_foreign(struct exo_env *env, const struct exo_mem_import *cmd,
+					  struct exo_frame *frame, struct exo_view *view,
+					  int order, struct exo_offer *offer)
 {
 	struct exo_mem_env *mem = exo_mem(env);
-	u32 nr = cmd->cap.object;
+	u32 nr = cmd->cap.object, write = cmd->rights & EXO_RIGHT_WRITE;
 	struct exo_grant *grant;
 	int ret = -ENOMEM;
 
@@ -314,9 +315,12 @@ static int import_foreign(struct exo_env *env, const struct exo_mem_import *cmd,
 		goto out;
 	if (grant->generation == offer->generation)
 		offer->rights |= grant->rights;
-	ret = view ? import_bind(view, cmd, order, offer) : 0;
+	ret = 0;
+	if (view && !(likely(!(cmd->rights & ~offer->rights)) &&
+		      likely(exo_view_bind_offered(view, cmd->page, frame, nr, write, offer))))
+		ret = import_bind(view, cmd, order, offer);
 	if (likely(!ret))
-		grant_fill(mem, exo_frame_known(nr), order, grant, offer);
+		grant_fill(mem, frame, order, grant, offer);
 	else
 		grant_put(mem, nr, grant);
 out:
@@ -328,7 +332,7 @@ out:
 static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_view *view)
 {
 	struct exo_offer offer = { cmd->cap.generation, cmd->cap.rights };
-	const struct exo_frame *frame = exo_frame(cmd->cap.object);
+	struct exo_frame *frame = exo_frame(cmd->cap.object);
 	bool own = READ_ONCE(frame->owner) == env;
 	int ret, order = READ_ONCE(frame->order);
 
@@ -342,7 +346,7 @@ static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_vi
 			return order;
 	}
 	if (likely(!own)) {
-		ret = import_foreign(env, cmd, view, order, &offer);
+		ret = import_foreign(env, cmd, frame, view, order, &offer);
 	} else {
 		offer.rights = EXO_RIGHTS_ALL;
 		ret = view ? import_bind(view, cmd, order, NULL) : 0;

@@ -110,12 +110,12 @@ static struct exo_view *view_hinted(struct exo_env *env, u32 number)
 
 	if (!exo_mmap_lock_is_mine(mm))
 		return NULL;
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	view = READ_ONCE(env->mem->view_hints[number % EXO_VIEW_HINTS]);
 	if (view && (view->number != number || READ_ONCE(view->mm) != mm ||
 		     !READ_ONCE(view->vma)))
 		view = NULL;
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return view;
 }
 

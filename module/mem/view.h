@@ -157,12 +157,6 @@ static inline u32 exo_view_room(const struct exo_view *view, u32 page, u32 count
 	return min(room, count);
 }
 
-/* A frame by a number that a slot has: it is there. */
-static inline struct exo_frame *exo_frame_known(u32 nr)
-{
-	return exo_blocks[nr >> EXO_BLOCK_SHIFT] + (nr & (EXO_BLOCK_FRAMES - 1));
-}
-
 /* PTE bits but for the frame number: index writable; neither accessed nor dirty. */
 extern u64 exo_view_pte_bits[2];
 
@@ -195,6 +189,8 @@ void exo_views_unmap_frames(const u32 *frames, u32 n, struct exo_env *keep, exo_
 void exo_views_unmap_own(const struct exo_env *env, const u32 *frames, u32 n);
 
 /* Bind a frame that is just being imported; the view is entered. See bind.c. */
+bool exo_view_bind_offered(struct exo_view *view, u32 page, struct exo_frame *frame, u32 nr,
+			   bool write, const struct exo_offer *offer);
 int exo_view_bind_offer(struct exo_view *view, struct exo_mem_op *op,
 			const struct exo_offer *offer);
 

@@ -141,6 +141,35 @@ TEST(exo_pool_take_any__fills_low_blocks_first)
 	world_free(w);
 }
 
+/* What exo_pool_take_any() would take, if exo_pool_allow() lets it, and nothing else. */
+TEST(exo_pool_take_one__the_lowest_if_allowed)
+{
+	struct world *w = world_new();
+	u32 nr = ~0U, any, i;
+
+	CHECK(!exo_pool_take_one(&w->pool, 0, 0, &nr));
+	fill(w, 0, EXO_HUGE_ORDER, 0, 512, true);
+	CHECK(!exo_pool_take_one(&w->pool, 0, 1, &nr));
+	CHECK_EQ(nr, ~0U);
+	fill(w, 65, 0, 0, 9000, true);
+	fill(w, 3, 0, 0, 1000, true);
+	for (i = 0; i < 700; i++) {
+		CHECK_EQ(exo_pool_take_any(&w->pool, EXO_POOL_NODE_ANY, 1, &any), 1);
+		put(w, any);
+		CHECK(exo_pool_take_one(&w->pool, 0, 0, &nr));
+		CHECK_EQ(nr, any);
+		set(w, nr, EXO_FRAME_TAKEN);
+	}
+	/* 324 are free. */
+	CHECK(!exo_pool_take_one(&w->pool, 324, 0, &nr));
+	CHECK(exo_pool_take_one(&w->pool, 324, 1, &nr));
+	set(w, nr, EXO_FRAME_TAKEN);
+	CHECK(exo_pool_take_one(&w->pool, 322, 0, &nr));
+	set(w, nr, EXO_FRAME_TAKEN);
+	check(w);
+	world_free(w);
+}
+
 TEST(exo_pool_take_any__never_breaks_a_2m_frame)
 {
 	struct world *w = world_new();
