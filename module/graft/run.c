@@ -269,6 +269,12 @@ void exo_graft_report(struct exo_graft *graft, u32 status)
 
 /* EXO_GRAFT_RUN ----------------------------------------------------------------------------- */
 
+/* Does somebody wait for the processor, or a signal for this task? */
+static __always_inline bool is_wanted(void)
+{
+	return read_thread_flags() & WANTED;
+}
+
 /*
  * Between two runs, of which @left are left: should this go on? One may have taken its whole budget with
  * preemption disabled, and enabling it doesn't reschedule on most kernels: so whoever waits for the
@@ -276,7 +282,7 @@ void exo_graft_report(struct exo_graft *graft, u32 status)
  */
 static __always_inline bool go_on(u32 left)
 {
-	if (likely(left % RESCHED_RUNS && !(read_thread_flags() & WANTED)))
+	if (likely(left % RESCHED_RUNS && !is_wanted()))
 		return true;
 	cond_resched();
 	return !fatal_signal_pending(current);
@@ -286,14 +292,19 @@ static __always_inline bool go_on(u32 left)
 static u32 repeat_pure(struct exo_graft_window *win, u32 left, u32 *status, u32 *result)
 {
 	const struct exo_graft *graft = win->graft;
-	u32 how, value = 0;
+	u32 n, how, value = 0;
 
+	/* In portions, so that what go_on() does of itself now and then is not asked for after each. */
 	do {
-		how = run_pure(graft, win, &value);
-		if (unlikely(how))
-			break;
-		left--;
-	} while (left && go_on(left));
+		n = min_t(u32, left, RESCHED_RUNS);
+		left -= n;
+		do {
+			how = run_pure(graft, win, &value);
+			if (unlikely(how))
+				break;
+		} while (--n && likely(!is_wanted()));
+		left += n;
+	} while (!how && left && go_on(0));
 	*status = how;
 	*result = value;
 	return left;
