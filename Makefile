@@ -25,7 +25,7 @@ QUIET	:= $(if $(V),,-s)
 # Under sudo files would belong to root: build as the user who called.
 AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
 
-.PHONY: all setup module user run shell cases check check-rest check-all soak bench
+.PHONY: all setup module user run shell cases check check-rest check-all check-box soak bench
 .PHONY: insmod rmmod install clean help sparse $(BUILDS)
 
 all: module user
@@ -71,6 +71,10 @@ check-all: all
 	@tools/setup proof
 	@$(TESTS) --unit --proof 6.1 6.12 7.2 debug
 
+# What an owner of a machine does: make insmod, install, dkms, on a Debian of its own in a VM.
+check-box: user
+	@tools/vm/box
+
 soak: all
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
 
@@ -108,6 +112,7 @@ help:
 	@echo 'make run         the demonstration: a database on exo frames (in a VM, or here if /dev/exo exists)'
 	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
 	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, a minute of fuzzing, and the proofs'
+	@echo 'make check-box  make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
 	@echo 'make soak        the fuzzer for SOAK=3600 seconds'
