@@ -64,7 +64,7 @@ EXPORT const char *exo_strerror(int err)
 	case EINVAL:
 		return "a value that can't be right (range, alignment, flag)";
 	case ENOENT:
-		return "no such view, frame, user or binding";
+		return "no such view, frame, user, binding, disk, root or unit";
 	case EACCES:
 		return "the capability, or the lack of one, does not allow this";
 	case EPERM:
@@ -82,7 +82,7 @@ EXPORT const char *exo_strerror(int err)
 	case EOPNOTSUPP:
 		return "this kernel, machine or view can't do it";
 	case E2BIG:
-		return "the module is older than the program";
+		return "the module is older than the program, or this is too much at once";
 	case ENOTTY:
 		return "the module does not know this operation";
 	case EFAULT:
@@ -94,7 +94,9 @@ EXPORT const char *exo_strerror(int err)
 	case EAGAIN:
 		return "nothing there now";
 	case EEXIST:
-		return "something is mapped at that address";
+		return "something is mapped at that address, or has this name";
+	case EIO:
+		return "the device failed";
 	case ETIMEDOUT:
 		return "the time was up";
 	case EDEADLK:

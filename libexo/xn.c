@@ -305,6 +305,22 @@ EXPORT int exo_xn_disk_next(struct exo_env *env, uint32_t after, struct exo_xn_d
 	return ask_disk(env, after, EXO_XN_DISK_NEXT, out_disk);
 }
 
+/* The module wants to know exactly how many; the caller need not know where the disk ends. */
+static int ask_map(struct exo_xn *xn, uint32_t root, uint64_t start, uint8_t *map, uint32_t count)
+{
+	struct exo_xn_map cmd = XN_CMD(xn, .size = sizeof(cmd), .start = start, .count = count,
+				       .map = (uintptr_t)map, .root = root);
+	int ret = sys_ioctl(xn->env->fd, EXO_XN_MAP, &cmd);
+	struct exo_xn_disk disk;
+
+	if (ret == -EINVAL && count && !exo_xn_disk(xn, &disk) && start < disk.out_blocks &&
+	    count > disk.out_blocks - start) {
+		cmd.count = (uint32_t)(disk.out_blocks - start);
+		ret = sys_ioctl(xn->env->fd, EXO_XN_MAP, &cmd);
+	}
+	return ret ? ret : (int)cmd.out_done;
+}
+
 /**
  * exo_xn_map() - who has which block
  * @xn: the disk
@@ -316,11 +332,7 @@ EXPORT int exo_xn_disk_next(struct exo_env *env, uint32_t after, struct exo_xn_d
  */
 EXPORT int exo_xn_map(struct exo_xn *xn, uint64_t start, uint8_t *map, uint32_t count)
 {
-	struct exo_xn_map cmd = XN_CMD(xn, .size = sizeof(cmd), .start = start, .count = count,
-				       .map = (uintptr_t)map);
-	int ret = sys_ioctl(xn->env->fd, EXO_XN_MAP, &cmd);
-
-	return ret ? ret : (int)cmd.out_done;
+	return ask_map(xn, 0, start, map, count);
 }
 
 /**
@@ -336,11 +348,7 @@ EXPORT int exo_xn_map(struct exo_xn *xn, uint64_t start, uint8_t *map, uint32_t 
 EXPORT int exo_xn_map_root(struct exo_xn *xn, uint32_t root, uint64_t start, uint8_t *map,
 			   uint32_t count)
 {
-	struct exo_xn_map cmd = XN_CMD(xn, .size = sizeof(cmd), .start = start, .count = count,
-				       .map = (uintptr_t)map, .root = root);
-	int ret = root ? sys_ioctl(xn->env->fd, EXO_XN_MAP, &cmd) : -EINVAL;
-
-	return ret ? ret : (int)cmd.out_done;
+	return root ? ask_map(xn, root, start, map, count) : -EINVAL;
 }
 
 /**

@@ -50,7 +50,7 @@ static void explain(struct exo_graft_object *const objects[3], const struct exo_
 	} else if (ret == -EINVAL) {
 		complain(opts, "", "a reference to a template that does not exist, or sizes of parts "
 			 "that are not multiples of 8");
-	} else if (ret == -EBUSY) {
+	} else if (ret == -EEXIST) {
 		complain(opts, "", "another template of this user has this name");
 	} else if (ret == -ENOSPC || ret == -EOVERFLOW) {
 		complain(opts, "", "the disk has no room for another template");
@@ -68,7 +68,7 @@ static void explain(struct exo_graft_object *const objects[3], const struct exo_
  * @opts: @opts->name is required
  *
  * Return: its number, that of an equal one if there is one already; -EINVAL: not taken, @opts->error
- * says why; -EDQUOT; -ENOSPC; -EBUSY: the name; -ENOMEM. Thread-safe.
+ * says why; -EDQUOT; -ENOSPC; -EEXIST: the name; -ENOMEM. Thread-safe.
  */
 EXPORT int exo_xn_template_add(struct exo_xn *xn, struct exo_graft_object *owns,
 			       struct exo_graft_object *acl, struct exo_graft_object *size,
@@ -175,7 +175,7 @@ EXPORT int exo_xn_template_remove(struct exo_xn *xn, uint32_t number)
  *
  * The root is the caller's uid's, and durable when this returns.
  *
- * Return: its number; -EBUSY: the name is taken; -EINVAL: size() or owns() don't agree; -ENOENT: no
+ * Return: its number; -EEXIST: the name is taken; -EINVAL: size() or owns() don't agree; -ENOENT: no
  * such template; -EDQUOT; -ENOSPC; -ENOMEM. Thread-safe.
  */
 EXPORT int exo_xn_root_create(struct exo_xn *xn, const char *name, uint32_t template_number,

@@ -150,6 +150,22 @@ static void bob_reads(void)
 	end();
 }
 
+static const char *why(int ret)
+{
+	switch (ret) {
+	case -EACCES:
+		return "its acl doesn't allow it, or it is hers";
+	case -ENOENT:
+		return "his unit doesn't point there";
+	case -EBUSY:
+		return "the block is taken";
+	case -EINVAL:
+		return "owns says something else than the change";
+	default:
+		return exo_strerror(ret);
+	}
+}
+
 static void refused(int ret, int wanted, const char *what)
 {
 	if (ret != wanted) {
@@ -157,7 +173,7 @@ static void refused(int ret, int wanted, const char *what)
 			exo_strerror(wanted));
 		exit(1);
 	}
-	printf("bob %s: refused (%s)\n", what, exo_strerror(ret));
+	printf("bob %s: refused (%s)\n", what, why(ret));
 }
 
 /* Bob knows where everything is, and tries. */
