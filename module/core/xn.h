@@ -327,10 +327,10 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 root,
 int exo_xn_commit(struct exo_xn *xn, u64 *out_seq);
 int exo_xn_commit_written(struct exo_xn *xn);
 
-/* core/xn_walk.c: a step of a full walk */
+/* core/xn_walk.c: a step of a full walk. @flags: EXO_XN_CHECK_REPAIR, EXO_XN_CHECK_SCRUB */
 struct exo_xn_walk;
-int exo_xn_walk_begin(struct exo_xn *xn, bool repair, struct exo_xn_walk **out);
-/* 1: there is more; 0: done */
+int exo_xn_walk_begin(struct exo_xn *xn, u32 flags, struct exo_xn_walk **out);
+/* 1: there is more; 0: done; -ENOMEM: go on later; -ESTALE: the disk has grown, begin anew; -EIO */
 int exo_xn_walk_step(struct exo_xn_walk *walk, u32 units);
 void exo_xn_walk_show(const struct exo_xn_walk *walk, struct exo_xn_check *out);
 void exo_xn_walk_end(struct exo_xn_walk *walk);

@@ -338,8 +338,7 @@ static void publish(struct exo_xn_change *c)
 	root->pub.dirty = true;
 	root->entry |= c->more || c->less;
 	root->budget += c->budget;
-	root->changes++;
-	xn->changes++;
+	root->changes = ++xn->generation;
 }
 
 static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)

@@ -143,7 +143,7 @@ struct exo_xn_core_unit {
  * @committed: there is an entry of it in the log or at home
  * @entry: its entry must be logged with the next commit
  * @going: it is in the transaction under way
- * @changes: rises with each change of its units
+ * @changes: another number with each change of its units, unlike any other root's
  * @budget: most bytes that its commit will take in the log
  * @units: its units in memory
  * @dirty: of these, those to be committed
@@ -178,7 +178,6 @@ struct exo_xn {
 	u64 waiting;
 	u64 hint;		/* where to look for room next */
 	u64 generation;
-	u64 changes;
 	u64 commits;
 	u64 replayed;
 	u64 read;

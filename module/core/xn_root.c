@@ -37,6 +37,7 @@ struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number)
 	if (!root)
 		return NULL;
 	root->pub.number = number;
+	root->changes = ++xn->generation;
 	root->state = EXO_XN_ROOT_USED;
 	exo_xn_list_init(&root->units);
 	exo_xn_list_init(&root->dirty);
