@@ -112,7 +112,7 @@ help:
 	@echo 'make run         the demonstration: a database on exo frames (in a VM, or here if /dev/exo exists)'
 	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
 	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, a minute of fuzzing, and the proofs'
-	@echo 'make check-box  make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
+	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
 	@echo 'make soak        the fuzzer for SOAK=3600 seconds'
