@@ -286,8 +286,9 @@ static void *fill_another(void *arg)
 }
 
 /*
- * Between the library's look at its frames and its giving them back. All that are bound nowhere are taken
- * by force, and somebody uses the cache, and may get them. None of those that were taken is given back.
+ * Between the library's look at its frames and its giving them back. Nearly all are taken by force, those
+ * that are bound nowhere first, and somebody uses the cache, and may get them. None of those that were
+ * taken is given back.
  */
 int __wrap_exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done)
 {
@@ -303,10 +304,10 @@ int __wrap_exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t co
 	}
 	aba.giver = 0;
 	st = env_of(aba.fd, getpid());
-	ASSERT_EQ(t_revoke(aba.fd, st.out_env, count, 1, &asked), 0);
-	ASSERT_EQ(asked, count);
-	/* Asked itself the library gives as many, which wait, too. Then its rest is over. */
-	ASSERT_EQ(wait_answered(aba.fd, getpid()).out_taken, st.out_taken + count);
+	ASSERT_EQ(t_revoke(aba.fd, st.out_env, st.out_frames, 1, &asked), 0);
+	ASSERT_GE(asked, st.out_frames / 2);
+	/* Asked itself the library gives some, which wait, too. Then its rest is over. */
+	ASSERT_EQ(wait_answered(aba.fd, getpid()).out_taken, st.out_taken + asked);
 	test_sleep_ms(1500);
 	ASSERT_EQ(pthread_create(&user, NULL, fill_another, NULL), 0);
 	pthread_join(user, NULL);
