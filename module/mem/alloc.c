@@ -92,7 +92,7 @@ static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, 
 
 /*
  * Others are asked for what one is guaranteed, if not so much is free: that it is free in another colour or
- * place, or in small pieces only, is nobody's guarantee.
+ * place, or in small pieces only, is nobody's guarantee (INV-ENV-6).
  */
 static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *err)
 {
