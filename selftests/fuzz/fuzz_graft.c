@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "fuzz_graft.h"
+#include "fuzz_random.h"
 #include "graft_lib.h"
 
 #define MAX_INSNS 64
@@ -57,7 +58,7 @@ static struct good {
 	uint32_t nr;
 	const void *cert;	/* NULL: not proved */
 	uint32_t cert_size;
-} goods[] = {
+} goods[FUZZ_GRAFTS] = {
 	{ EXO_HOOK_PURE, 24, 0, pure_sum, LEN(pure_sum), NULL, 0 },
 	{ EXO_HOOK_PURE, 0, 0, pure_walk, LEN(pure_walk), NULL, 0 },
 	{ EXO_HOOK_STREAM, 4800, 0, stream_walk, LEN(stream_walk), NULL, 0 },
@@ -182,4 +183,41 @@ int fuzz_graft_load(int fd, const uint32_t *words, const uint32_t *array, struct
 	if (load->mode == EXO_GRAFT_INTERP && good->hook != EXO_HOOK_PURE && good->hook != EXO_HOOK_FAULT)
 		load->mode = EXO_GRAFT_SANDBOX;
 	return t_ioctl(fd, EXO_GRAFT_LOAD, load);
+}
+
+void fuzz_graft_words(uint8_t nr, uint32_t *words, uint32_t *array)
+{
+	unsigned int i;
+
+	switch (nr) {
+	case EXO_NR_GRAFT_LOAD:
+		words[2] = any(16);
+		words[3] = any(30) ? any(3) : interesting();
+		words[4] = any(30) ? any(8) : interesting();
+		words[5] = any(2) ? 0 : any(8);
+		words[6] = any(2) ? 0 : any(8);
+		words[7] = any(2) ? 0 : any(10) + 16 * (any(2) ? any(16) : interesting());
+		for (i = 0; i < 16; i++)
+			array[i * 2] = (uint32_t)(test_random(&seed) >> 16);
+		break;
+	case EXO_NR_GRAFT_ATTACH:
+		words[1] = any(30) ? any(2) : interesting();
+		words[3] = any(10) ? any(2) : interesting();
+		words[6] = any(10) ? any(4) : interesting();
+		break;
+	case EXO_NR_GRAFT_RUN:
+		words[3] = any(30) ? 1 + any(3) : interesting();
+		words[8] = any(4) ? any(4096) : interesting();
+		break;
+	case EXO_NR_GRAFT_DETACH:
+		words[2] = any(10) ? EXO_HOOK_FAULT + any(2) : interesting();
+		break;
+	case EXO_NR_GRAFT_LOG:
+		words[5] = any(30) ? 0 : interesting();
+		break;
+	case EXO_NR_GRAFT_KILL:
+	case EXO_NR_GRAFT_UNLOAD:
+		words[3] = any(30) ? 0 : interesting();
+		break;
+	}
 }

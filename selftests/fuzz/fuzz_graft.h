@@ -9,6 +9,8 @@
 
 #include <exo/exo.h>
 
+#define FUZZ_GRAFTS 7	/* good ones */
+
 /* Must be called before fuzz_graft_load(): has libexo prove the good ones. */
 void fuzz_graft_init(void);
 
@@ -17,5 +19,8 @@ void fuzz_graft_init(void);
  * Returns as ioctl() does in libexo, and what the module wrote.
  */
 int fuzz_graft_load(int fd, const uint32_t *words, const uint32_t *array, struct exo_graft_load *load);
+
+/* The words of a command on grafts: mostly what makes sense, so that grafts come to run. */
+void fuzz_graft_words(uint8_t nr, uint32_t *words, uint32_t *array);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "fuzz_graft.h"
+#include "fuzz_random.h"
 #include "harness.h"
 #include "lib.h"
 
@@ -115,38 +116,14 @@ static const struct kind {
 /* What the fuzzer knows, shared with the processes that run programs. */
 static struct shared {
 	struct program corpus[CORPUS];
-	uint32_t nr_corpus;
+	uint32_t nr_corpus, seeds;
 	uint64_t executed, covered;
+	uint64_t loaded, proved, attached, ran;	/* grafts */
 	uint8_t seen[1 << (SEEN_BITS - 3)];
 } *know;
 
-static uint64_t seed;
+uint64_t seed;
 static uint64_t *cover;
-
-static uint32_t any(uint32_t n)
-{
-	return (uint32_t)(test_random(&seed) >> 20) % n;
-}
-
-/* Small numbers, frames and pages that exist, edges, anything. */
-static uint32_t interesting(void)
-{
-	static const uint32_t edges[] = { 0, 1, 2, 511, 512, 513, 1024, 4096, 65535, 65536, 0x3ffffff,
-					  0x4000000, 0x7fffffff, 0x80000000, ~0U, ~0U - 511 };
-
-	switch (any(6)) {
-	case 0:
-		return edges[any(sizeof(edges) / sizeof(edges[0]))];
-	case 1:
-		return (uint32_t)test_random(&seed);
-	case 2:
-		return any(4096);
-	case 3:
-		return 1U << any(32);
-	default:
-		return any(16);
-	}
-}
 
 static const struct kind *kind_of(uint8_t nr)
 {
@@ -158,44 +135,8 @@ static const struct kind *kind_of(uint8_t nr)
 	return NULL;
 }
 
-/* Mostly what makes sense, so that grafts come to run. */
-static void random_graft_step(struct step *step, const struct kind *kind)
+static void random_step(struct step *step, const struct kind *kind)
 {
-	uint32_t *words = step->words;
-	unsigned int i;
-
-	if (kind->graft)
-		words[kind->graft] = any(12) ? any(5) : interesting();
-	switch (kind->nr) {
-	case EXO_NR_GRAFT_LOAD:
-		words[2] = any(16);
-		words[3] = any(30) ? any(3) : interesting();
-		words[4] = any(30) ? any(8) : interesting();
-		words[5] = any(2) ? 0 : any(8);
-		words[6] = any(2) ? 0 : any(8);
-		words[7] = any(2) ? 0 : any(10) + 16 * (any(2) ? any(16) : interesting());
-		for (i = 0; i < 16; i++)
-			step->array[i * 2] = (uint32_t)(test_random(&seed) >> 16);
-		break;
-	case EXO_NR_GRAFT_ATTACH:
-		words[1] = any(30) ? any(2) : interesting();
-		break;
-	case EXO_NR_GRAFT_DETACH:
-		words[2] = any(10) ? EXO_HOOK_FAULT + any(2) : interesting();
-		break;
-	case EXO_NR_GRAFT_LOG:
-		words[5] = any(30) ? 0 : interesting();
-		break;
-	case EXO_NR_GRAFT_KILL:
-	case EXO_NR_GRAFT_UNLOAD:
-		words[3] = any(30) ? 0 : interesting();
-		break;
-	}
-}
-
-static void random_step(struct step *step)
-{
-	const struct kind *kind = &kinds[any(NR_KINDS)];
 	unsigned int i;
 
 	memset(step, 0, sizeof(*step));
@@ -217,8 +158,9 @@ static void random_step(struct step *step)
 			if (kind->nr == EXO_NR_MEM_UNBIND || kind->nr == EXO_NR_MEM_PROTECT)
 				step->array[i * 4 + 2] = any(20) ? 0 : interesting();
 		}
-	if (kind->graft || kind->nr == EXO_NR_GRAFT_LOAD || kind->nr == EXO_NR_GRAFT_DETACH)
-		random_graft_step(step, kind);
+	if (kind->graft)
+		step->words[kind->graft] = any(12) ? any(5) : interesting();
+	fuzz_graft_words(step->nr, step->words, step->array);
 	if (kind->nr == EXO_NR_ENV_LIST) {
 		step->words[8] = any(8) ? 88 + 8 * any(4) : interesting();
 		step->words[9] = any(30) ? 0 : 1;
@@ -227,6 +169,52 @@ static void random_step(struct step *step)
 		step->words[2] = any(8) ? 1 + any(2048) : interesting();
 		step->words[3] = any(3) ? 0 : 512U << any(9);
 		step->words[5] = any(30) ? 0 : 1;
+	}
+}
+
+/*
+ * What the fuzzer begins with: each good graft in each mode, loaded, attached, run, and faulted on. Chance alone
+ * would hardly ever get as far.
+ */
+#define SEEDS (FUZZ_GRAFTS * 3)
+
+static void seed_program(struct program *p, uint32_t n)
+{
+	static const struct {
+		uint8_t nr;
+		uint8_t words[6];	/* from the third on */
+	} steps[] = {
+		{ EXO_NR_MEM_VIEW_CREATE, { 64 } },
+		{ EXO_NR_MEM_ALLOC, { 4 } },
+		{ EXO_NR_GRAFT_LOAD, { 0 } },
+		{ EXO_NR_GRAFT_ATTACH, { 1, 0 } },
+		{ OTHER_MMAP, { 0, 0, 0, 0, 1 } },	/* the view */
+		{ OTHER_MMAP, { 1, 8, 0, 0, 1 } },	/* the graft's state */
+		{ OTHER_TOUCH, { 1, 0, 1 } },		/* names a frame */
+		{ OTHER_TOUCH, { 0, 0, 0 } },
+		{ EXO_NR_GRAFT_RUN, { 1, 2 } },
+		{ EXO_NR_GRAFT_LOG, { 1, 4 } },
+		{ EXO_NR_GRAFT_LIST, { 4 } },
+		{ EXO_NR_GRAFT_STATUS, { 1 } },
+		{ EXO_NR_GRAFT_DETACH, { EXO_HOOK_FAULT, 0 } },
+		{ EXO_NR_GRAFT_KILL, { 1 } },
+		{ EXO_NR_GRAFT_UNLOAD, { 1 } },
+	};
+	unsigned int i, k;
+
+	memset(p, 0, sizeof(*p));
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct step *step = &p->step[p->steps++];
+		const struct kind *kind = kind_of(steps[i].nr);
+
+		step->nr = steps[i].nr;
+		step->len = kind->size;
+		for (k = 0; k < 6; k++)
+			step->words[2 + k] = steps[i].words[k];
+		if (step->nr == EXO_NR_GRAFT_LOAD) {
+			step->words[2] = n / 3;
+			step->words[3] = n % 3;
+		}
 	}
 }
 
@@ -243,7 +231,7 @@ static void mutate(struct program *p)
 			if (p->steps == MAX_STEPS)
 				break;
 			memmove(&p->step[at + 1], &p->step[at], (p->steps - at) * sizeof(*step));
-			random_step(&p->step[at]);
+			random_step(&p->step[at], &kinds[any(NR_KINDS)]);
 			p->steps++;
 			break;
 		case 1:
@@ -275,7 +263,9 @@ static int fds[2];
 static struct exo_cap caps[4];
 static uint32_t views[4];
 static uint64_t offsets[4], lengths[4];
-static uint32_t grafts[4];
+static struct graft {
+	uint32_t number, hook;
+} grafts[4];
 static uint32_t nr_views, nr_grafts;
 static struct { void *at; size_t len; } maps[8];
 static char buffer[64 << 10];
@@ -288,28 +278,52 @@ static void load_graft(const struct step *step)
 {
 	struct exo_graft_load load;
 
-	if (!fuzz_graft_load(fds[step->env & 1], step->words, step->array, &load))
-		grafts[nr_grafts++ % 4] = load.out_graft;
+	if (fuzz_graft_load(fds[step->env & 1], step->words, step->array, &load))
+		return;
+	grafts[nr_grafts++ % 4] = (struct graft){ load.out_graft, load.hook };
+	know->loaded++;
+	know->proved += load.out_mode == EXO_GRAFT_PROOF;
+}
+
+/* One that is there; for EXO_GRAFT_RUN and _ATTACH, if there is one, one that they are for. */
+static const struct graft *pick_graft(uint8_t nr, uint32_t word)
+{
+	uint32_t i, n = nr_grafts < 4 ? nr_grafts : 4;
+	bool attach = nr == EXO_NR_GRAFT_ATTACH, run = nr == EXO_NR_GRAFT_RUN;
+
+	if (!n || !word || word > 4)
+		return NULL;
+	for (i = 0; i < n && (attach || run); i++) {
+		const struct graft *graft = &grafts[(word - 1 + i) % n];
+
+		if (attach == (graft->hook == EXO_HOOK_FAULT || graft->hook == EXO_HOOK_VICTIM))
+			return graft;
+	}
+	return &grafts[(word - 1) % n];
 }
 
 /* What a call on a graft has that others have not. */
 static void fill_graft(const struct step *step, const struct kind *kind, uint32_t *arg)
 {
-	uint32_t graft = step->words[kind->graft];
+	uint32_t word = step->words[kind->graft];
+	const struct graft *graft = pick_graft(kind->nr, word);
 	struct exo_graft_invoke *run = (void *)arg;
 
 	/* 0: by capability */
-	arg[kind->graft] = graft && graft < 5 ? grafts[graft - 1] : graft;
+	arg[kind->graft] = graft ? graft->number : word;
 	if (kind->nr == EXO_NR_GRAFT_ATTACH && graft && step->words[kind->cap] < 4)
 		memset(&arg[kind->cap], 0, sizeof(struct exo_cap));
-	if (kind->nr == EXO_NR_GRAFT_ATTACH && step->words[4] % 3 == 1)
+	if (kind->nr == EXO_NR_GRAFT_ATTACH && graft && graft->hook == EXO_HOOK_VICTIM && step->words[3] < 4)
 		arg[kind->view] = 0;
 	if (kind->nr != EXO_NR_GRAFT_RUN)
 		return;
 	run->repeat = step->words[3] % 64;
-	run->data_out = step->words[6] % 2 ? (uintptr_t)buffer + sizeof(buffer) / 2 : 0;
+	if (graft && graft->hook == EXO_HOOK_TXN && step->words[5] % 8)
+		run->data_size = 0;
+	run->data_out = graft && graft->hook == EXO_HOOK_STREAM && step->words[6] % 8 ?
+				(uintptr_t)buffer + sizeof(buffer) / 2 : 0;
 	if (run->arg[0] < 5 && run->arg[0])
-		run->arg[0] = grafts[run->arg[0] - 1];
+		run->arg[0] = grafts[run->arg[0] - 1].number;
 }
 
 static void run_ioctl(const struct step *step, const struct kind *kind)
@@ -346,7 +360,7 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 	if (kind->graft)
 		fill_graft(step, kind, arg);
 	if (kind->nr == EXO_NR_CAP_CREATE && step->words[2] % 65536 == EXO_CAP_GRAFT && step->words[4] < 4) {
-		arg[4] = grafts[step->words[4]];
+		arg[4] = grafts[step->words[4]].number;
 		arg[5] = 0;
 	} else if (kind->nr == EXO_NR_CAP_CREATE && step->words[4] < nr_held) {
 		arg[4] = held[step->words[4]];
@@ -354,6 +368,8 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 	}
 	if (t_ioctl(fds[step->env & 1], _IO(EXO_TYPE, kind->nr), arg))
 		return;
+	know->attached += kind->nr == EXO_NR_GRAFT_ATTACH;
+	know->ran += kind->nr == EXO_NR_GRAFT_RUN;
 	if (kind->nr == EXO_NR_MEM_VIEW_CREATE && nr_views < 4) {
 		struct exo_mem_view_create *vc = (void *)arg;
 
@@ -388,7 +404,7 @@ static void run_other(const struct step *step)
 
 			offset = (uint64_t)(b % 9) << EXO_MMAP_SHIFT;
 			if (b % 9 == 8)
-				offset |= (uint64_t)grafts[step->words[4] % 4] << EXO_MMAP_VIEW_SHIFT;
+				offset |= (uint64_t)grafts[step->words[4] % 4].number << EXO_MMAP_VIEW_SHIFT;
 			else if (b % 9 >= 4 && b % 9 <= 6)
 				offset |= (uint64_t)views[b % 4] << EXO_MMAP_VIEW_SHIFT;
 			else
@@ -494,12 +510,14 @@ static void fuzz(int kcov, uint64_t until)
 	if (ioctl(kcov, KCOV_ENABLE, KCOV_TRACE_PC))
 		FAIL("KCOV_ENABLE: %s", strerror(errno));
 	while (test_now_ns() < until) {
-		if (know->nr_corpus && any(10)) {
+		if (know->seeds < SEEDS) {
+			seed_program(&p, know->seeds++);
+		} else if (know->nr_corpus && any(10)) {
 			p = know->corpus[any(know->nr_corpus)];
 			mutate(&p);
 		} else {
 			for (p.steps = 0; p.steps < 6; p.steps++)
-				random_step(&p.step[p.steps]);
+				random_step(&p.step[p.steps], &kinds[any(NR_KINDS)]);
 		}
 		__atomic_store_n(&cover[0], 0, __ATOMIC_RELAXED);
 		run(&p);
@@ -569,6 +587,12 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	}
 	test_note("%llu programs, %llu places in exo.ko, %u kept", (unsigned long long)know->executed,
 		  (unsigned long long)know->covered, know->nr_corpus);
+	test_note("%llu grafts loaded, %llu of them proved, %llu times attached, %llu times run",
+		  (unsigned long long)know->loaded, (unsigned long long)know->proved,
+		  (unsigned long long)know->attached, (unsigned long long)know->ran);
 	/* Without coverage of the module this was no fuzzing. */
 	ASSERT_GT(know->covered, 200);
+	ASSERT_GT(know->proved, 0);
+	ASSERT_GT(know->attached, 0);
+	ASSERT_GT(know->ran, 0);
 }
