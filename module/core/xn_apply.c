@@ -370,7 +370,7 @@ static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)
  * @who: on whose behalf
  * @number: of the root
  * @steps: as struct exo_xn_step, their bytes copied. A unit is allocated before steps that name it as their parent
- * @nr_steps: 1 .. EXO_XN_STEPS
+ * @nr_steps: at most EXO_XN_STEPS; 0: nothing changes
  * @out_step: on error, which one; @nr_steps: owns, or size, don't agree with the steps in unit @out_block
  * @out_block: on error, a unit, or the block that is at fault
  *
@@ -395,12 +395,14 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 	c.root = exo_xn_root_at(xn, number);
 	if (!c.root)
 		return -ENOENT;
-	if (!nr_steps || nr_steps > EXO_XN_STEPS)
+	if (nr_steps > EXO_XN_STEPS)
 		return -EINVAL;
 	if (xn->failed)
 		return -EIO;
 	if (c.root->pub.flags & EXO_XN_ROOT_QUARANTINED)
 		return -EACCES;
+	if (!nr_steps)
+		return 0;
 	c.room = ~0ULL;
 	if (xn->uid_blocks && !who->admin) {
 		used = exo_xn_uid_blocks(xn, c.root->pub.uid);

@@ -254,11 +254,15 @@ int exo_xn_attach(const struct exo_xn_host *host, void *priv, u64 blocks, u32 br
  * exo_xn_detach() - write all that was committed home
  * @xn: disk; nobody uses it any more. It still has to be freed
  *
- * What wasn't committed is lost, as in a crash. Context: disk lock; writes. Return: 0 or -EIO: recovery will do it.
+ * Data that was written is not lost, if its blocks are committed; changes that weren't committed are, as in a crash.
+ *
+ * Context: disk lock; writes. Return: 0; -ENOMEM: nothing was done; -EIO: recovery will do it.
  */
 int exo_xn_detach(struct exo_xn *xn)
 {
-	return exo_xn_checkpoint(xn);
+	int ret = exo_xn_commit_written(xn);
+
+	return ret ? ret : exo_xn_checkpoint(xn);
 }
 
 /* Forget all units that are in memory. Context: disk lock. */

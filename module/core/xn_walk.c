@@ -25,6 +25,7 @@ enum verdict {
 /* What is known of a root: pointers and references are compared as sums over both of a hash of the block. */
 struct seen_root {
 	enum verdict verdict;
+	u64 blocks;
 	u64 changes;
 	u64 pointers;
 	u64 references;
@@ -117,6 +118,7 @@ static int see_extent(struct exo_xn_walk *w, u64 block, u32 count, bool unit)
 			if (ret)
 				return ret;
 			fresh++;
+			w->roots[w->root].blocks++;
 			continue;
 		}
 		if ((exo_xn_map_entry(w->xn, block + i) & EXO_XN_ENTRY_REFS) == EXO_XN_ENTRY_REF)
@@ -277,7 +279,7 @@ static int give_back(struct exo_xn_walk *w, struct exo_xn_core_root *root, struc
 	map->now[slot] = EXO_XN_ENTRY_REF | root->pub.number;
 	w->xn->waiting++;
 	root->pub.waiting++;
-	root->pub.blocks -= !!root->pub.blocks;
+	root->pub.blocks = w->roots[root->pub.number].blocks;
 	root->pub.dirty = true;
 	root->entry |= root->committed;
 	root->pending.at[root->pending.nr++] = (struct exo_xn_extent){ block, 1, 0 };

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "unit.h"
+#include "xn_host.h"
+
+#define AT 300U
+
+TEST(exo_xn_apply__pointers_come_with_their_blocks)
+{
+	struct host h;
+	u64 root;
+
+	host_begin(&h);
+	root = host_root_block(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 4, EXO_XN_DATA), 0);
+	CHECK_EQ(host_map(&h, AT + 3), EXO_XN_MINE);
+	CHECK_EQ(host_map(&h, AT + 4), EXO_XN_FREE);
+	CHECK_EQ(exo_xn_root(h.xn, h.root)->blocks, 5);
+	/* What is taken, exo's own, or not on the disk can't be had. */
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 1, AT + 3, 2, EXO_XN_DATA), -EBUSY);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 1, 5, 1, EXO_XN_DATA), -EBUSY);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 1, HOST_BLOCKS - 1, 2, EXO_XN_DATA), -EINVAL);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 1, ~0ULL, 2, EXO_XN_DATA), -EINVAL);
+	CHECK_EQ(host_map(&h, AT + 4), EXO_XN_FREE);
+	host_end(&h);
+}
+
+/* INV-XN-3: each word of the extent that is written must be the one that was said. */
+TEST(exo_xn_apply__owns_must_say_what_the_steps_say)
+{
+	struct exo_xn_extent e;
+	struct exo_xn_step_core steps[2] = {
+		{ .kind = EXO_XN_ALLOC, .block = AT, .count = 2, .slot = EXO_XN_DATA },
+		{ .kind = EXO_XN_WRITE, .length = sizeof(e), .bytes = (const u8 *)&e },
+	};
+	static const struct exo_xn_extent lies[] = {
+		{ AT, 3, EXO_XN_DATA }, { AT, 1, EXO_XN_DATA }, { AT + 1, 2, EXO_XN_DATA },
+		{ AT, 2, EXO_XN_SELF }, { 0, 0, 0 }, { 2, 2, EXO_XN_DATA }, { AT, 2, 3 },
+	};
+	struct host h;
+	u64 bad;
+	u32 i, step;
+
+	host_begin(&h);
+	steps[0].parent = host_root_block(&h);
+	steps[1].parent = host_root_block(&h);
+	for (i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
+		e = lies[i];
+		CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, 2, &step, &bad), -EINVAL);
+		CHECK_EQ(step, 2);
+		CHECK_EQ(bad, host_root_block(&h));
+		CHECK_EQ(host_map(&h, AT), EXO_XN_FREE);
+	}
+	/* Saying nothing, too. */
+	e = (struct exo_xn_extent){ AT, 2, EXO_XN_DATA };
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, &steps[1], 1, &step, &bad), -EINVAL);
+	CHECK_EQ(exo_xn_apply(h.xn, &host_other, h.root, steps, 2, &step, &bad), -EACCES);
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, 2, &step, &bad), 0);
+	host_end(&h);
+}
+
+/* INV-XN-5: waiting until the commit, and for the same root, too. */
+TEST(exo_xn_apply__freed_blocks_wait)
+{
+	struct host h;
+	u64 root;
+
+	host_begin(&h);
+	root = host_root_block(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 2, EXO_XN_DATA), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, root, 0, AT, 2, EXO_XN_DATA), 0);
+	CHECK_EQ(h.drained, 2);
+	CHECK_EQ(host_map(&h, AT), EXO_XN_WAITING);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 2, EXO_XN_DATA), -EBUSY);
+	CHECK_EQ(exo_xn_trim(h.xn, AT, 2), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(host_map(&h, AT), EXO_XN_FREE);
+	CHECK_EQ(exo_xn_trim(h.xn, AT, 2), 2);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 2, EXO_XN_DATA), 0);
+	host_end(&h);
+}
+
+static int relation(struct host *h, u32 kind, u64 from, u32 from_index, u64 to, u32 to_index, u64 block,
+		    u32 slot)
+{
+	struct exo_xn_extent e = { block, 1, slot }, none = {};
+	struct exo_xn_step_core steps[3] = {
+		{ .kind = kind, .parent = to, .from = from, .block = block, .count = 1, .slot = slot },
+		{ .kind = EXO_XN_WRITE, .parent = to, .offset = to_index * sizeof(e),
+		  .length = sizeof(e), .bytes = (const u8 *)&e },
+		{ .kind = EXO_XN_WRITE, .parent = from, .offset = from_index * sizeof(e),
+		  .length = sizeof(e), .bytes = (const u8 *)&none },
+	};
+	u64 bad;
+	u32 step;
+
+	return exo_xn_apply(h->xn, &host_user, h->root, steps, kind == EXO_XN_MOVE ? 3 : 2, &step, &bad);
+}
+
+/* INV-XN-4 */
+TEST(exo_xn_apply__no_unit_is_its_own_ancestor)
+{
+	struct host h;
+	u64 root;
+
+	host_begin(&h);
+	root = host_root_block(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, AT, 0, AT + 1, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, AT + 1, 0, AT + 2, 1, EXO_XN_DATA), 0);
+	CHECK_EQ(relation(&h, EXO_XN_MOVE, root, 0, AT + 1, 1, AT, EXO_XN_SELF), -EINVAL);
+	CHECK_EQ(relation(&h, EXO_XN_MOVE, root, 0, AT, 1, AT, EXO_XN_SELF), -EINVAL);
+	CHECK_EQ(relation(&h, EXO_XN_LINK, root, 0, AT + 1, 1, AT, EXO_XN_SELF), -EINVAL);
+	/* A unit that owns data only may have two parents; then it gets no units. */
+	CHECK_EQ(relation(&h, EXO_XN_LINK, AT, 0, root, 1, AT + 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, AT + 1, 1, AT + 3, 1, EXO_XN_SELF), -EINVAL);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT, 0, AT + 1, 1, EXO_XN_SELF), -EBUSY);
+	CHECK_EQ(host_set(&h, EXO_XN_UNLINK, AT, 0, AT + 1, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, root, 1, AT + 1, 1, EXO_XN_SELF), -EBUSY);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT + 1, 0, AT + 2, 1, EXO_XN_DATA), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, root, 1, AT + 1, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(relation(&h, EXO_XN_MOVE, root, 0, root, 3, AT, EXO_XN_SELF), -EINVAL);
+	CHECK_EQ(host_commit(&h), 0);
+	host_crash(&h);
+	CHECK(host_load(&h, root, AT));
+	CHECK(!host_load(&h, AT, AT + 1));
+	host_end(&h);
+}
+
+/* Each allocation fails once: the state is as before, and the call can be made again. */
+TEST(exo_xn_apply__any_allocation_may_fail)
+{
+	struct exo_xn_stat before, after;
+	struct host h;
+	u64 n, root;
+	int ret;
+
+	host_begin(&h);
+	root = host_root_block(&h);
+	for (n = 1; ; n++) {
+		exo_xn_stat(h.xn, &before);
+		h.fail_alloc = n;
+		ret = host_set(&h, EXO_XN_ALLOC, root, 0, AT, 1, EXO_XN_SELF);
+		if (!ret)
+			break;
+		CHECK_EQ(ret, -ENOMEM);
+		exo_xn_stat(h.xn, &after);
+		CHECK(!memcmp(&before, &after, sizeof(after)));
+		CHECK_EQ(host_map(&h, AT), EXO_XN_FREE);
+	}
+	CHECK(n > 5);
+	h.fail_alloc = 0;
+	CHECK_EQ(host_commit(&h), 0);
+	host_crash(&h);
+	CHECK(host_load(&h, root, AT));
+	host_end(&h);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The plainest surroundings of xn's engine: a disk in memory that loses nothing. A unit is an array of
+ * struct exo_xn_extent, up to the first that is empty; acl allows all to the root's owner, reading to all.
+ */
+#ifndef EXO_XN_HOST_H
+#define EXO_XN_HOST_H
+
+#include "core/xn_core.h"
+
+#define HOST_BLOCKS 400U
+#define HOST_LOG 64U
+
+struct host {
+	u8 (*disk)[EXO_XN_BLOCK];
+	u64 fail_alloc;		/* the n-th from now on; 0: none */
+	u64 fail_write;
+	s64 live;
+	u64 drained;
+	struct exo_xn *xn;
+	u32 template;
+	u32 root;
+};
+
+extern const struct exo_xn_host host_ops;
+extern const struct exo_xn_who host_user, host_other;
+
+u32 host_crc(u32 seed, const void *bytes, size_t length);
+/* Formatted, attached, with a template and a root of host_user. */
+void host_begin(struct host *h);
+void host_attach(struct host *h);
+/* Forget the engine's memory, as a crash does, and attach again. */
+void host_crash(struct host *h);
+void host_end(struct host *h);
+u64 host_root_block(struct host *h);
+/* The steps of one call: entry @index of unit @parent becomes the extent, and what that means is said. */
+int host_set(struct host *h, u32 kind, u64 parent, u32 index, u64 block, u32 count, u32 slot);
+int host_commit(struct host *h);
+struct exo_xn_unit *host_load(struct host *h, u64 parent, u64 block);
+u8 host_map(struct host *h, u64 block);
+
+#endif
