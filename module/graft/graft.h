@@ -88,6 +88,7 @@ struct exo_graft_pages {
  * @nr_clear: words of it
  * @data: the data region
  * @data_at: its address as the graft sees it
+ * @dirty: bytes of it that the last invocation of a function of xn had
  * @runs: invocations, under @lock
  * @aborts: by enum exo_graft_status
  * @charged: the most that one charged
@@ -110,6 +111,7 @@ struct exo_graft_window {
 	u32 nr_clear;
 	void *data;
 	u64 data_at;
+	u32 dirty;
 	u64 runs;
 	u64 aborts[EXO_GRAFT_ABORT_HELPER + 1];
 	u64 charged;
@@ -124,7 +126,7 @@ struct exo_graft_window {
  * @ref: see the top of this file
  * @free_work: frees it a grace period after the last reference
  * @node: in its environment's list, or empty
- * @env: who loaded it, with a reference
+ * @env: who loaded it, with a reference; NULL: a function of a template of xn, which is in no index
  * @number: in exo_grafts
  * @mode: enum exo_graft_mode
  * @blind: constants in its machine code are blinded
@@ -178,6 +180,17 @@ struct exo_graft {
 	unsigned long told;
 	char name[EXO_GRAFT_NAME];
 };
+
+static inline int exo_graft_charge(const struct exo_graft *graft, u32 grafts, u32 insns, u32 jit)
+{
+	return graft->env ? exo_user_charge_graft(graft->env->user, grafts, insns, jit) : 0;
+}
+
+static inline void exo_graft_uncharge(const struct exo_graft *graft, u32 grafts, u32 insns, u32 jit)
+{
+	if (graft->env)
+		exo_user_uncharge_graft(graft->env->user, grafts, insns, jit);
+}
 
 static inline bool exo_graft_has_txn(const struct exo_graft *graft)
 {
@@ -236,6 +249,7 @@ int exo_graft_unload_op(struct exo_env *env, void *arg);
 /* load.c */
 int exo_graft_load_op(struct exo_env *env, void *arg);
 void exo_graft_destroy(struct exo_graft *graft);
+struct exo_graft *exo_graft_make_function(const struct exo_hook *hook, struct exo_graft_load *cmd);
 
 /* jit.c */
 int exo_graft_translate(struct exo_graft *graft, struct exo_graft_error *err);
@@ -262,6 +276,8 @@ u32 exo_graft_run_nested(struct exo_graft_window *outer, struct exo_graft *graft
 void exo_graft_set_data(struct exo_graft_window *win, u32 size);
 void exo_graft_report(struct exo_graft *graft, u32 status);
 unsigned int exo_graft_interpreted(const void *ctx, const struct bpf_insn *insn);
+u32 exo_graft_run_function(struct exo_graft *graft, const void *data, u32 size, const u64 *args,
+			   u32 nr_args, void *priv, u32 *result);
 int exo_graft_run_op(struct exo_env *env, void *arg);
 
 /* helper.c */

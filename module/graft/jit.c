@@ -65,7 +65,7 @@ static int translate(struct exo_graft *graft, const struct exo_graft_target *tar
 		bpf_prog_free(bpf);
 		return -EOPNOTSUPP;
 	}
-	ret = exo_user_charge_graft(graft->env->user, 0, 0, bpf->jited_len);
+	ret = exo_graft_charge(graft, 0, 0, bpf->jited_len);
 	if (ret) {
 		bpf_prog_free(bpf);
 		return ret;
@@ -135,7 +135,7 @@ int exo_graft_translate(struct exo_graft *graft, struct exo_graft_error *err)
 	ret = exo_graft_lower(&graft->prog, &low->target, err);
 	if (ret)
 		goto out;
-	ret = exo_user_charge_graft(graft->env->user, 0, low->target.len, 0);
+	ret = exo_graft_charge(graft, 0, low->target.len, 0);
 	if (ret)
 		goto out;
 	graft->lowered = low->target.len;
@@ -156,7 +156,7 @@ void exo_graft_translation_free(struct exo_graft *graft)
 	if (graft->bpf)
 		bpf_prog_free(graft->bpf);
 	vunmap(graft->shared);
-	exo_user_uncharge_graft(graft->env->user, 0, graft->lowered, graft->jit_bytes);
+	exo_graft_uncharge(graft, 0, graft->lowered, graft->jit_bytes);
 	graft->func = NULL;
 	graft->bpf = NULL;
 	graft->shared = NULL;

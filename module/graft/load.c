@@ -7,6 +7,7 @@
  */
 #include <linux/capability.h>
 #include <linux/cpu.h>
+#include <linux/cred.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -33,6 +34,15 @@ static int check_args(const struct exo_graft_load *cmd, const struct exo_hook *h
 	return 0;
 }
 
+/* From its loader's memory; xn's come from the kernel's. */
+static int fetch(const struct exo_graft *graft, void *to, u64 from, u32 size)
+{
+	if (graft->env)
+		return copy_from_user(to, u64_to_user_ptr(from), size) ? -EFAULT : 0;
+	memcpy(to, (const void *)from, size);
+	return 0;
+}
+
 static int refuse(struct exo_graft_load *cmd, u32 code, u64 bound)
 {
 	cmd->out_error = (struct exo_graft_error) { .code = code, .bound = bound };
@@ -53,9 +63,7 @@ static int copy_code(struct exo_graft *graft, struct exo_graft_load *cmd)
 	if (!insns || !graft->prog.slots)
 		return -ENOMEM;
 	graft->prog.len = len;
-	if (copy_from_user(insns, u64_to_user_ptr(cmd->insns), len * sizeof(struct exo_insn)))
-		return -EFAULT;
-	return 0;
+	return fetch(graft, insns, cmd->insns, len * sizeof(struct exo_insn));
 }
 
 static int copy_consts(struct exo_graft *graft, const struct exo_graft_load *cmd)
@@ -68,9 +76,9 @@ static int copy_consts(struct exo_graft *graft, const struct exo_graft_load *cmd
 		return ret;
 	for (i = 0; i < graft->consts.nr; i++) {
 		n = min_t(u32, size - i * PAGE_SIZE, PAGE_SIZE);
-		if (copy_from_user(page_address(graft->consts.page[i]),
-				   u64_to_user_ptr(cmd->consts + i * PAGE_SIZE), n))
-			return -EFAULT;
+		ret = fetch(graft, page_address(graft->consts.page[i]), cmd->consts + i * PAGE_SIZE, n);
+		if (ret)
+			return ret;
 	}
 	return exo_graft_pages_alloc(&graft->state, cmd->state_pages);
 }
@@ -87,8 +95,8 @@ static int check_proof(struct exo_graft *graft, struct exo_graft_load *cmd)
 	room = kvmalloc(exo_graft_check_room(&graft->prog), GFP_KERNEL_ACCOUNT);
 	if (!cert || !room)
 		goto out;
-	ret = -EFAULT;
-	if (copy_from_user(cert, u64_to_user_ptr(cmd->cert), cmd->cert_size))
+	ret = fetch(graft, cert, cmd->cert, cmd->cert_size);
+	if (ret)
 		goto out;
 	ret = exo_graft_check(&graft->prog, cert, cmd->cert_size, room, &cmd->out_error);
 out:
@@ -110,7 +118,7 @@ static int prepare(struct exo_graft *graft, struct exo_graft_load *cmd)
 		return exo_graft_translate(graft, &cmd->out_error);
 	default:
 		/* What an interpreted graft has of the kernel is its own text. */
-		ret = exo_user_charge_graft(graft->env->user, 0, graft->prog.len, 0);
+		ret = exo_graft_charge(graft, 0, graft->prog.len, 0);
 		if (ret)
 			return ret;
 		graft->lowered = graft->prog.len;
@@ -216,26 +224,35 @@ static void report(const struct exo_graft *graft, u32 number, struct exo_graft_l
 	cmd->out_state = EXO_MMAP_GRAFT + ((u64)number << EXO_MMAP_VIEW_SHIFT);
 }
 
+static struct exo_graft *graft_alloc(const struct exo_hook *hook, const struct exo_graft_load *cmd)
+{
+	struct exo_graft *graft = kzalloc(sizeof(*graft), GFP_KERNEL_ACCOUNT);
+
+	if (!graft)
+		return NULL;
+	kref_init(&graft->ref);
+	INIT_LIST_HEAD(&graft->node);
+	spin_lock_init(&graft->log_lock);
+	graft->prog.hook = hook;
+	memcpy(graft->name, cmd->name, sizeof(graft->name));
+	return graft;
+}
+
 /* One graft is charged. On success it is the index's, and there is one more reference. */
 static struct exo_graft *make(struct exo_env *env, struct exo_graft_load *cmd,
 			      const struct exo_hook *hook)
 {
-	struct exo_graft *graft = kzalloc(sizeof(*graft), GFP_KERNEL_ACCOUNT);
+	struct exo_graft *graft = graft_alloc(hook, cmd);
 	int ret;
 
 	if (!graft) {
 		exo_user_uncharge_graft(env->user, 1, 0, 0);
 		return ERR_PTR(-ENOMEM);
 	}
-	kref_init(&graft->ref);
-	INIT_LIST_HEAD(&graft->node);
-	spin_lock_init(&graft->log_lock);
 	graft->env = exo_env_get(env);
-	graft->prog.hook = hook;
 	graft->generation = exo_cap_next_generation();
 	/* The first abort is posted. */
 	graft->told = jiffies - HZ;
-	memcpy(graft->name, cmd->name, sizeof(graft->name));
 
 	ret = fill(graft, cmd);
 	if (ret)
@@ -269,6 +286,8 @@ void exo_graft_destroy(struct exo_graft *graft)
 	kvfree(graft->prog.insns);
 	kfree(graft->log);
 	kfree(graft);
+	if (!env)
+		return;
 	exo_user_uncharge_graft(env->user, 1, 0, 0);
 	exo_env_put(env);
 }
@@ -287,6 +306,60 @@ static int load(struct exo_env *env, struct exo_graft_load *cmd, const struct ex
 	report(graft, graft->number, cmd);
 	exo_graft_put(graft);
 	return 0;
+}
+
+/*
+ * What the kernel's translator adds depends on the caller: without the capability it adds the barrier
+ * against branch history (INV-GRAFT-31).
+ */
+static int fill_unprivileged(struct exo_graft *graft, struct exo_graft_load *cmd)
+{
+	struct cred *cred = prepare_creds();
+	const struct cred *old;
+	int ret;
+
+	if (!cred)
+		return -ENOMEM;
+	cap_clear(cred->cap_effective);
+	old = override_creds(cred);
+	ret = fill(graft, cmd);
+	revert_creds(old);
+	put_cred(cred);
+	return ret;
+}
+
+/**
+ * exo_graft_make_function() - a graft that belongs to no environment: a function of a template
+ * @hook: without transactions
+ * @cmd: what to load; the pointers are the kernel's. EXO_GRAFT_LOAD_SANDBOX, _INTERP; no state.
+ *	out: @out_error
+ *
+ * It is protected against as an ordinary user's, whoever calls. It is charged to nobody; the caller
+ * limits how many there are.
+ *
+ * Context: sleeps.
+ * Return: the graft, for exo_graft_run_function(), until exo_graft_destroy(); ERR_PTR(): -EINVAL and
+ * cmd->out_error; -ENOMEM; -EOPNOTSUPP: grafts are switched off.
+ */
+struct exo_graft *exo_graft_make_function(const struct exo_hook *hook, struct exo_graft_load *cmd)
+{
+	struct exo_graft *graft;
+	int ret;
+
+	memset_startat(cmd, 0, out_graft);
+	ret = check_args(cmd, hook);
+	if (ret)
+		return ERR_PTR(ret);
+	if (!exo_grafts_on)
+		return ERR_PTR(-EOPNOTSUPP);
+	graft = graft_alloc(hook, cmd);
+	if (!graft)
+		return ERR_PTR(-ENOMEM);
+	ret = fill_unprivileged(graft, cmd);
+	if (!ret)
+		return graft;
+	exo_graft_destroy(graft);
+	return ERR_PTR(ret);
 }
 
 /**

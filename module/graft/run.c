@@ -367,6 +367,41 @@ static int run_in(struct exo_graft_window *win, struct exo_graft_invoke *cmd)
 	return 0;
 }
 
+/**
+ * exo_graft_run_function() - one invocation of a graft of exo_graft_make_function()
+ * @graft: graft
+ * @data: its data
+ * @size: of that, at most the hook's data_cap
+ * @args: what stands behind data and data_end in the context
+ * @nr_args: how many
+ * @priv: for the helpers, in the window
+ * @result: out: its result, if it was not aborted
+ *
+ * Nothing of an earlier invocation's data is left behind @size: it may be somebody else's.
+ *
+ * Context: sleeps until the window is free, then disables preemption.
+ * Return: enum exo_graft_status.
+ */
+u32 exo_graft_run_function(struct exo_graft *graft, const void *data, u32 size, const u64 *args,
+			   u32 nr_args, void *priv, u32 *result)
+{
+	struct exo_graft_window *win = graft->windows[cpumask_first(cpu_possible_mask)];
+	u32 status;
+
+	mutex_lock(&win->lock);
+	win->priv = priv;
+	memcpy(win->data, data, size);
+	if (win->dirty > size)
+		memset(win->data + size, 0, win->dirty - size);
+	win->dirty = size;
+	exo_graft_set_data(win, size);
+	memcpy((u64 *)win->ctx + 2, args, nr_args * sizeof(*args));
+	status = run_pure(graft, win, result);
+	count(win, 1, status, charged(graft, win));
+	exo_graft_release(win);
+	return status;
+}
+
 static int invoke(struct exo_graft *graft, struct exo_graft_invoke *cmd)
 {
 	const struct exo_hook *hook = graft->prog.hook;

@@ -122,7 +122,7 @@ static struct exo_graft_window *window_alloc(struct exo_graft *graft)
 	const struct exo_hook *hook = graft->prog.hook;
 	bool proof = graft->mode == EXO_GRAFT_PROOF;
 	u32 data_pages = DIV_ROUND_UP(hook->data_cap, PAGE_SIZE);
-	static struct lock_class_key run_key, place_key;
+	static struct lock_class_key run_key, place_key, xn_key;
 	struct exo_graft_window *win;
 	int ret;
 
@@ -134,8 +134,9 @@ static struct exo_graft_window *window_alloc(struct exo_graft *graft)
 	 * EXO_GRAFT_RUN copies from and to user space with a window claimed. The fault may be on a
 	 * view, and its graft claims a window, too, of another graft and another hook.
 	 */
-	lockdep_set_class(&win->lock, hook->id == EXO_HOOK_FAULT || hook->id == EXO_HOOK_VICTIM ?
-			  &place_key : &run_key);
+	lockdep_set_class(&win->lock, !graft->env ? &xn_key :
+			  hook->id == EXO_HOOK_FAULT || hook->id == EXO_HOOK_VICTIM ? &place_key :
+										      &run_key);
 	win->graft = graft;
 	win->run.priv = win;
 	if (exo_graft_has_txn(graft)) {
