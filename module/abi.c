@@ -153,3 +153,76 @@ ABI_OP(exo_graft_log, 40, M(exo_graft_log, graft) + M(exo_graft_log, count) +
 	M(exo_graft_log, out_done) + M(exo_graft_log, reserved) + M(exo_graft_log, start) +
 	M(exo_graft_log, entries));
 ABI_OP(exo_graft_kill, 16, M(exo_graft_kill, graft) + M(exo_graft_kill, reserved));
+
+ABI(exo_ctx_xn_owns, 32, M(exo_ctx_xn_owns, data) + M(exo_ctx_xn_owns, data_end) +
+	M(exo_ctx_xn_owns, part) + M(exo_ctx_xn_owns, block));
+ABI(exo_ctx_xn_acl, 80, M(exo_ctx_xn_acl, data) + M(exo_ctx_xn_acl, data_end) +
+	M(exo_ctx_xn_acl, right) + M(exo_ctx_xn_acl, uid) + M(exo_ctx_xn_acl, owner) +
+	M(exo_ctx_xn_acl, keys) + M(exo_ctx_xn_acl, slot) + M(exo_ctx_xn_acl, block) +
+	M(exo_ctx_xn_acl, count) + M(exo_ctx_xn_acl, time));
+ABI(exo_ctx_xn_size, 16, M(exo_ctx_xn_size, data) + M(exo_ctx_xn_size, data_end));
+ABI_OP(exo_xn_format, 32, M(exo_xn_format, path) + M(exo_xn_format, log_blocks) +
+	M(exo_xn_format, reserved) + M(exo_xn_format, uid_blocks));
+ABI_OP(exo_xn_attach, 48, M(exo_xn_attach, path) + M(exo_xn_attach, out_disk) +
+	M(exo_xn_attach, out_roots) + M(exo_xn_attach, out_quarantined) +
+	M(exo_xn_attach, reserved) + M(exo_xn_attach, out_replayed) + M(exo_xn_attach, out_read));
+ABI_OP(exo_xn_detach, 16, M(exo_xn_detach, disk) + M(exo_xn_detach, reserved));
+ABI_OP(exo_xn_grow, 24, M(exo_xn_grow, disk) + M(exo_xn_grow, reserved) +
+	M(exo_xn_grow, out_blocks));
+ABI_OP(exo_xn_check, 64, M(exo_xn_check, disk) + M(exo_xn_check, out_done) +
+	M(exo_xn_check, cursor) + M(exo_xn_check, out_visited) + M(exo_xn_check, out_total) +
+	M(exo_xn_check, out_leaked) + M(exo_xn_check, out_bad) + M(exo_xn_check, out_errors));
+ABI_OP(exo_xn_trim, 40, M(exo_xn_trim, disk) + M(exo_xn_trim, reserved) +
+	M(exo_xn_trim, start) + M(exo_xn_trim, count) + M(exo_xn_trim, out_trimmed));
+ABI_OP(exo_xn_disk, 128, M(exo_xn_disk, disk) + M(exo_xn_disk, out_flags) +
+	M(exo_xn_disk, out_blocks) + M(exo_xn_disk, out_free) + M(exo_xn_disk, out_waiting) +
+	M(exo_xn_disk, out_first) + M(exo_xn_disk, out_logical) + M(exo_xn_disk, out_roots) +
+	M(exo_xn_disk, out_commits) + M(exo_xn_disk, out_uid_blocks) +
+	M(exo_xn_disk, out_my_blocks) + M(exo_xn_disk, out_uuid) + M(exo_xn_disk, out_name));
+ABI_OP(exo_xn_map, 40, M(exo_xn_map, disk) + M(exo_xn_map, count) + M(exo_xn_map, start) +
+	M(exo_xn_map, map) + M(exo_xn_map, out_done) + M(exo_xn_map, root));
+ABI(exo_xn_func, 40, M(exo_xn_func, insns) + M(exo_xn_func, consts) + M(exo_xn_func, cert) +
+	M(exo_xn_func, nr_insns) + M(exo_xn_func, const_size) + M(exo_xn_func, cert_size) +
+	M(exo_xn_func, reserved));
+ABI_OP(exo_xn_template_add, 168, M(exo_xn_template_add, disk) +
+	M(exo_xn_template_add, head_bytes) + M(exo_xn_template_add, part_bytes) +
+	M(exo_xn_template_add, out_template) + M(exo_xn_template_add, func) +
+	M(exo_xn_template_add, name) + M(exo_xn_template_add, refs) +
+	M(exo_xn_template_add, out_func) + M(exo_xn_template_add, reserved) +
+	M(exo_xn_template_add, out_error));
+ABI_OP(exo_xn_template, 120, M(exo_xn_template, disk) + M(exo_xn_template, number) +
+	M(exo_xn_template, out_uid) + M(exo_xn_template, out_users) + M(exo_xn_template, out_mode) +
+	M(exo_xn_template, reserved) + M(exo_xn_template, out_name) + M(exo_xn_template, out_hash));
+ABI_OP(exo_xn_root_create, 136, M(exo_xn_root_create, disk) +
+	M(exo_xn_root_create, template_number) + M(exo_xn_root_create, near) +
+	M(exo_xn_root_create, bytes) + M(exo_xn_root_create, length) +
+	M(exo_xn_root_create, out_root) + M(exo_xn_root_create, max_blocks) +
+	M(exo_xn_root_create, out_block) + M(exo_xn_root_create, name) + M(exo_xn_root_create, key));
+ABI_OP(exo_xn_root, 104, M(exo_xn_root, disk) + M(exo_xn_root, root) +
+	M(exo_xn_root, out_flags) + M(exo_xn_root, out_uid) + M(exo_xn_root, out_template) +
+	M(exo_xn_root, out_unit_blocks) + M(exo_xn_root, out_block) + M(exo_xn_root, out_blocks) +
+	M(exo_xn_root, out_max_blocks) + M(exo_xn_root, name));
+ABI_OP(exo_xn_root_set, 32, M(exo_xn_root_set, disk) + M(exo_xn_root_set, root) +
+	M(exo_xn_root_set, uid) + M(exo_xn_root_set, reserved) + M(exo_xn_root_set, max_blocks));
+ABI_OP(exo_xn_read, 80, M(exo_xn_read, disk) + M(exo_xn_read, root) + M(exo_xn_read, block) +
+	M(exo_xn_read, parent) + M(exo_xn_read, bytes) + M(exo_xn_read, offset) +
+	M(exo_xn_read, length) + M(exo_xn_read, keys) + M(exo_xn_read, nr_keys) +
+	M(exo_xn_read, out_done) + M(exo_xn_read, out_template) + M(exo_xn_read, out_blocks) +
+	M(exo_xn_read, out_generation));
+ABI(exo_xn_step, 56, M(exo_xn_step, kind) + M(exo_xn_step, slot) + M(exo_xn_step, parent) +
+	M(exo_xn_step, block) + M(exo_xn_step, count) + M(exo_xn_step, offset) +
+	M(exo_xn_step, length) + M(exo_xn_step, reserved) + M(exo_xn_step, bytes) +
+	M(exo_xn_step, from));
+ABI_OP(exo_xn_apply, 56, M(exo_xn_apply, disk) + M(exo_xn_apply, root) +
+	M(exo_xn_apply, steps) + M(exo_xn_apply, nr_steps) + M(exo_xn_apply, out_step) +
+	M(exo_xn_apply, keys) + M(exo_xn_apply, nr_keys) + M(exo_xn_apply, reserved) +
+	M(exo_xn_apply, out_block));
+ABI_OP(exo_xn_commit, 24, M(exo_xn_commit, disk) + M(exo_xn_commit, root) +
+	M(exo_xn_commit, out_seq));
+ABI(exo_xn_key, 32, M(exo_xn_key, key));
+ABI_OP(exo_xn_bind, 56, M(exo_xn_bind, disk) + M(exo_xn_bind, root) + M(exo_xn_bind, block) +
+	M(exo_xn_bind, parent) + M(exo_xn_bind, count) + M(exo_xn_bind, rights) +
+	M(exo_xn_bind, keys) + M(exo_xn_bind, nr_keys) + M(exo_xn_bind, out_binding));
+ABI_OP(exo_xn_unbind, 16, M(exo_xn_unbind, binding) + M(exo_xn_unbind, reserved));
+ABI_OP(exo_xn_io, 32, M(exo_xn_io, kind) + M(exo_xn_io, binding) + M(exo_xn_io, offset) +
+	M(exo_xn_io, count) + M(exo_xn_io, frames));

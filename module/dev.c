@@ -29,6 +29,7 @@ static const struct exo_noun *const nouns[] = {
 	&exo_cap_noun,
 	&exo_graft_noun,
 	&exo_mem_noun,
+	&exo_xn_noun,
 };
 
 static const struct exo_op *ops[NR_OPS] __ro_after_init;
@@ -200,6 +201,16 @@ static long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return op_run(file->private_data, op, (u64 __user *)arg);
 }
 
+static int op_run_uring(const struct exo_op *op, struct io_uring_cmd *ucmd, u64 __user *uarg,
+			unsigned int issue_flags)
+{
+	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)] __attribute__((__uninitialized__));
+	int ret;
+
+	ret = op_copy_in(op, arg, uarg);
+	return ret ?: op->uring(ucmd->file->private_data, arg, ucmd, issue_flags);
+}
+
 static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct exo_op *op = op_find(ucmd->cmd_op);
@@ -209,8 +220,8 @@ static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		return -ENOTTY;
 	if (op->flags & (EXO_OP_ADMIN | EXO_OP_THREAD))
 		return -EOPNOTSUPP;
-	/* Every handler may sleep: let a worker call again. */
-	if (issue_flags & IO_URING_F_NONBLOCK)
+	/* Most handlers sleep: let a worker call again. */
+	if (!op->uring && issue_flags & IO_URING_F_NONBLOCK)
 		return -EAGAIN;
 
 	/* Once: on some kernels it is still the submission queue, which the caller can write. */
@@ -218,6 +229,8 @@ static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	barrier_data(&cmd);
 	if (cmd.reserved)
 		return -EINVAL;
+	if (op->uring)
+		return op_run_uring(op, ucmd, u64_to_user_ptr(cmd.arg), issue_flags);
 	return op_run(ucmd->file->private_data, op, u64_to_user_ptr(cmd.arg));
 }
 

@@ -15,6 +15,7 @@
 #include <exo/exo.h>
 
 struct exo_env;
+struct io_uring_cmd;
 
 #define EXO_OP_ADMIN (1U << 0)	/* needs CAP_SYS_ADMIN in the initial namespace, else EPERM */
 #define EXO_OP_THREAD (1U << 1)	/* needs the caller's registers or identity */
@@ -32,6 +33,8 @@ struct exo_env;
  * @out_words: ... so many of them
  * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked. Without memory at
  *	any step the state is as before, of a batch as after out_done operations (INV-REQ-7)
+ * @uring: what io_uring calls instead, also where it must not wait; -EIOCBQUEUED: it completes @ucmd
+ *	later. With EXO_OP_IN only. NULL: a worker calls @fn
  */
 struct exo_op {
 	u16 nr;
@@ -40,12 +43,19 @@ struct exo_op {
 	u8 out_at;
 	u8 out_words;
 	int (*fn)(struct exo_env *env, void *arg);
+	int (*uring)(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
+		     unsigned int issue_flags);
 };
 
 /* All of the struct is copied back, or, with EXO_OP_IN, nothing. */
 #define EXO_OP(_nr, _type, _flags, _fn) \
 	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
 	  .out_words = (_flags) & EXO_OP_IN ? 0 : sizeof(_type) / sizeof(u64) }
+
+/* The same, asynchronous through io_uring. */
+#define EXO_OP_URING(_nr, _type, _flags, _fn, _uring) \
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .uring = (_uring) }
 
 /* Only the words that the members from @_first to @_last are in. */
 #define EXO_OP_OUT(_nr, _type, _flags, _fn, _first, _last) \
@@ -88,6 +98,7 @@ extern const struct exo_noun exo_env_noun;
 extern const struct exo_noun exo_cap_noun;
 extern const struct exo_noun exo_graft_noun;
 extern const struct exo_noun exo_mem_noun;
+extern const struct exo_noun exo_xn_noun;
 
 int exo_nouns_init(void);
 void exo_nouns_exit(void);

@@ -24,4 +24,27 @@ static inline const void *exo_uring_payload(const struct io_uring_cmd *cmd)
 #endif
 }
 
+
+/*
+ * What runs in the submitter's task when a command is over. EXO_URING_TASK(name, fn) makes what
+ * exo_uring_complete_in_task() takes of fn(cmd, issue_flags). On 6.1 exo_uring_done() must not be
+ * called from an interrupt, so this is the way everywhere.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define EXO_URING_TASK(_name, _fn) \
+	static void _name(struct io_tw_req tw_req, io_tw_token_t tw) \
+	{ \
+		_fn(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS); \
+	}
+#define exo_uring_done(cmd, ret, issue_flags) io_uring_cmd_done(cmd, ret, issue_flags)
+#else
+#define EXO_URING_TASK(_name, _fn) \
+	static void _name(struct io_uring_cmd *cmd, unsigned int issue_flags) \
+	{ \
+		_fn(cmd, issue_flags); \
+	}
+#define exo_uring_done(cmd, ret, issue_flags) io_uring_cmd_done(cmd, ret, 0, issue_flags)
+#endif
+#define exo_uring_complete_in_task(cmd, task) io_uring_cmd_complete_in_task(cmd, task)
+
 #endif

@@ -29,6 +29,7 @@ struct poll_table_struct;
 struct vm_area_struct;
 struct exo_graft_env;
 struct exo_mem_env;
+struct exo_xn_env;
 
 /**
  * struct exo_user - a uid (of the outermost user namespace's owner) and its limits
@@ -141,6 +142,7 @@ struct exo_env {
 	struct exo_event_ring ring;
 	struct exo_mem_env *mem;
 	struct exo_graft_env *graft;
+	struct exo_xn_env *xn;
 };
 
 /* All live environments, in order of number. */

@@ -17,7 +17,7 @@ static const struct {
 	{ EXO_FEATURE_URING, "uring" }, { EXO_FEATURE_HUGE, "huge" },
 	{ EXO_FEATURE_UPCALL, "upcall" }, { EXO_FEATURE_STLB, "stlb" },
 	{ EXO_FEATURE_LAZY, "lazy" },	{ EXO_FEATURE_MONITOR, "monitor" },
-	{ EXO_FEATURE_GRAFT, "graft" },
+	{ EXO_FEATURE_GRAFT, "graft" }, { EXO_FEATURE_XN, "xn" },
 };
 
 #define NR_FEATURES (sizeof(features) / sizeof(features[0]))

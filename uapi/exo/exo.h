@@ -115,6 +115,7 @@ enum exo_nr {
 #define EXO_FEATURE_LAZY (1ULL << 4)	/* shootdown-free rebinding */
 #define EXO_FEATURE_MONITOR (1ULL << 5)	/* faults to a monitor thread */
 #define EXO_FEATURE_GRAFT (1ULL << 6)	/* grafts may be loaded */
+#define EXO_FEATURE_XN (1ULL << 7)	/* raw disks */
 
 /* What an mmap(2) offset of /dev/exo means: a kind, then an index inside the kind. */
 #define EXO_MMAP_SHIFT 56

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Extent bindings: owns and acl were satisfied once, and from then on I/O costs a look-up.
+ *
+ * A binding is found by its number, under RCU, and counted in flight. It is good as long as it isn't
+ * stale and the unit that owns its blocks is as it was; when that changed, the next I/O asks once
+ * more. Who frees the blocks, or detaches the disk, has the disk's lock: makes the binding stale,
+ * then waits until nothing is in flight. So whoever is in flight never waits for the lock.
+ */
+#include <linux/cred.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+
+#include "xn/xn.h"
+
+/* Of all bindings: a binding, and its disk, may be gone when the last I/O wakes who waited for it. */
+static DECLARE_WAIT_QUEUE_HEAD(drained);
+
+/**
+ * exo_xn_binding_end() - an I/O is over
+ * @binding: from exo_xn_binding_begin(); it may be gone afterwards
+ *
+ * Context: any.
+ */
+void exo_xn_binding_end(struct exo_xn_binding *binding)
+{
+	if (atomic_dec_and_test(&binding->inflight) && wq_has_sleeper(&drained))
+		wake_up_all(&drained);
+}
+
+static void wait_inflight(struct exo_xn_binding *binding)
+{
+	wait_event(drained, !atomic_read(&binding->inflight));
+}
+
+/* No I/O begins any more. The disk's lock is held. */
+static void make_stale(struct exo_xn_binding *binding)
+{
+	WRITE_ONCE(binding->stale, true);
+	/* Pairs with the one in look_up(): either they see it, or they are counted. */
+	smp_mb();
+}
+
+/* The unit and the place in the disk's list go; nothing is in flight. */
+static void unlink(struct exo_xn_binding *binding)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+
+	if (list_empty(&binding->node))
+		return;
+	list_del_init(&binding->node);
+	disk->nr_bindings--;
+	exo_xn_unit_put(disk->xn, binding->unit);
+	binding->unit = NULL;
+}
+
+/* Nobody finds it any more. */
+static void binding_free(struct exo_xn_binding *binding)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+
+	mutex_lock(&disk->lock);
+	make_stale(binding);
+	wait_inflight(binding);
+	unlink(binding);
+	mutex_unlock(&disk->lock);
+	exo_xn_disk_put(disk);
+	kfree_rcu(binding, rcu);
+}
+
+/**
+ * exo_xn_drain() - blocks are going to be freed
+ * @xn: engine
+ * @block: first
+ * @count: how many
+ *
+ * Bindings that have any of them are stale from here on, and none of their I/O is in flight.
+ *
+ * Context: sleeps; the disk's lock is held.
+ */
+void exo_xn_drain(struct exo_xn *xn, u64 block, u64 count)
+{
+	struct exo_xn_disk_dev *disk = exo_xn_priv(xn);
+	struct exo_xn_binding *binding;
+
+	lockdep_assert_held(&disk->lock);
+	list_for_each_entry(binding, &disk->bindings, node) {
+		if (binding->block >= block + count ||
+		    binding->block + binding->count <= block)
+			continue;
+		make_stale(binding);
+		wait_inflight(binding);
+	}
+}
+
+/**
+ * exo_xn_bindings_drop() - a disk is detached: all its bindings are stale
+ * @disk: disk, its lock held
+ *
+ * Context: sleeps.
+ */
+void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk)
+{
+	struct exo_xn_binding *binding, *tmp;
+
+	list_for_each_entry(binding, &disk->bindings, node)
+		make_stale(binding);
+	list_for_each_entry_safe(binding, tmp, &disk->bindings, node) {
+		wait_inflight(binding);
+		unlink(binding);
+	}
+}
+
+/* Looking up --------------------------------------------------------------------------------- */
+
+/* Counted in flight, whether or not its unit changed; NULL; -ESTALE. */
+static struct exo_xn_binding *look_up(struct exo_env *env, u32 number)
+{
+	struct exo_xn_binding *binding;
+
+	rcu_read_lock();
+	binding = xa_load(&env->xn->bindings, number);
+	if (likely(binding)) {
+		atomic_inc(&binding->inflight);
+		smp_mb__after_atomic();
+		if (unlikely(READ_ONCE(binding->stale))) {
+			exo_xn_binding_end(binding);
+			binding = ERR_PTR(-ESTALE);
+		}
+	}
+	rcu_read_unlock();
+	return binding;
+}
+
+static bool is_current(const struct exo_xn_binding *binding)
+{
+	return READ_ONCE(binding->unit->generation) == READ_ONCE(binding->generation);
+}
+
+/* Under the disk's lock: what is in its list stays. */
+static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32 number)
+{
+	struct exo_xn_binding *binding = xa_load(&env->xn->bindings, number);
+	int ret;
+
+	if (!binding)
+		return -ENOENT;
+	if (binding->disk != disk)
+		return 0;	/* another one: the next look says what it is */
+	if (binding->stale)
+		return -ESTALE;
+	ret = binding->unit->now ? exo_xn_bind_check(disk->xn, binding->unit, &binding->who,
+						     binding->block, binding->count,
+						     binding->rights) : -ESTALE;
+	if (!ret)
+		WRITE_ONCE(binding->generation, binding->unit->generation);
+	return ret == -ENOENT ? -ESTALE : ret;
+}
+
+/* The unit changed: ask once more. What is in flight doesn't wait for the lock, so it isn't. */
+static int recheck(struct exo_env *env, u32 number, struct exo_xn_binding *binding, bool nowait)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+	int ret;
+
+	kref_get(&disk->ref);
+	exo_xn_binding_end(binding);
+	if (!nowait)
+		mutex_lock(&disk->lock);
+	else if (!mutex_trylock(&disk->lock)) {
+		exo_xn_disk_put(disk);
+		return -EAGAIN;
+	}
+	ret = recheck_locked(disk, env, number);
+	mutex_unlock(&disk->lock);
+	exo_xn_disk_put(disk);
+	return ret;
+}
+
+/**
+ * exo_xn_binding_begin() - an I/O begins
+ * @env: environment
+ * @number: of its binding
+ * @nowait: don't wait for the disk's lock
+ *
+ * Context: process; sleeps only if the unit changed, and not @nowait.
+ * Return: the binding, until exo_xn_binding_end(): its blocks stay what they are, its disk attached;
+ * ERR_PTR(): -ENOENT; -ESTALE; -EACCES: acl says no now; -EAGAIN.
+ */
+struct exo_xn_binding *exo_xn_binding_begin(struct exo_env *env, u32 number, bool nowait)
+{
+	struct exo_xn_binding *binding;
+	int ret;
+
+	for (;;) {
+		binding = look_up(env, number);
+		if (unlikely(IS_ERR_OR_NULL(binding)))
+			return binding ?: ERR_PTR(-ENOENT);
+		if (likely(is_current(binding)))
+			return binding;
+		ret = recheck(env, number, binding, nowait);
+		if (ret)
+			return ERR_PTR(ret);
+	}
+}
+
+/* Commands ----------------------------------------------------------------------------------- */
+
+/* The unit that owns the blocks: the root's own is read if need be. */
+static int parent_of(struct exo_xn *xn, const struct exo_xn_bind *cmd, struct exo_xn_unit **out)
+{
+	const struct exo_xn_root_core *root = exo_xn_root(xn, cmd->root);
+
+	if (!root)
+		return -ENOENT;
+	if (cmd->parent == root->block)
+		return exo_xn_unit_load(xn, cmd->root, cmd->parent, cmd->parent, out);
+	*out = exo_xn_unit_find(xn, cmd->root, cmd->parent);
+	return *out ? 0 : -ENOENT;
+}
+
+static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
+		       struct exo_xn_binding *binding, struct exo_xn_bind *cmd)
+{
+	struct exo_xn_unit *unit;
+	int ret;
+
+	if (!disk->xn)
+		return -ENOENT;
+	ret = parent_of(disk->xn, cmd, &unit);
+	if (!ret)
+		ret = exo_xn_bind_check(disk->xn, unit, &binding->who, cmd->block, cmd->count,
+					cmd->rights);
+	if (ret)
+		return ret;
+	binding->unit = unit;
+	binding->generation = unit->generation;
+	ret = xa_alloc(&env->xn->bindings, &cmd->out_binding, binding,
+		       XA_LIMIT(1, EXO_XN_BINDINGS), GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret == -EBUSY ? -EOVERFLOW : ret;
+	exo_xn_unit_get(unit);
+	list_add(&binding->node, &disk->bindings);
+	disk->nr_bindings++;
+	return 0;
+}
+
+static int check_bind(const struct exo_xn_bind *cmd)
+{
+	if (cmd->flags || !cmd->count || !cmd->root || cmd->root > EXO_XN_ROOTS || !cmd->rights ||
+	    (cmd->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE)) ||
+	    cmd->block + cmd->count < cmd->block)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * exo_xn_bind_op() - EXO_XN_BIND
+ * @env: whose it will be
+ * @arg: struct exo_xn_bind
+ *
+ * Context: sleeps.
+ * Return: 0; -EINVAL; -ENOENT: @parent wasn't read, or doesn't own them as data; -EACCES;
+ * -EOVERFLOW: too many; -ENOMEM; -EFAULT; -EIO.
+ */
+int exo_xn_bind_op(struct exo_env *env, void *arg)
+{
+	struct exo_xn_bind *cmd = arg;
+	struct exo_xn_binding *binding;
+	struct exo_xn_disk_dev *disk;
+	int ret;
+
+	cmd->out_binding = 0;
+	ret = check_bind(cmd);
+	if (ret)
+		return ret;
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&binding->node);
+	binding->block = cmd->block;
+	binding->count = cmd->count;
+	binding->root = cmd->root;
+	binding->rights = cmd->rights;
+	ret = exo_xn_who_keys(env, &binding->who, cmd->keys, cmd->nr_keys, binding->keys);
+	if (ret)
+		goto err_free;
+	disk = exo_xn_disk_get(cmd->disk);
+	if (!disk) {
+		ret = -ENOENT;
+		goto err_free;
+	}
+	binding->disk = disk;
+	mutex_lock(&disk->lock);
+	ret = bind_locked(env, disk, binding, cmd);
+	mutex_unlock(&disk->lock);
+	if (ret) {
+		exo_xn_disk_put(disk);
+		goto err_free;
+	}
+	return 0;
+
+err_free:
+	kfree(binding);
+	return ret;
+}
+
+/**
+ * exo_xn_unbind_op() - EXO_XN_UNBIND: none of its I/O is in flight when it returns
+ * @env: whose it is
+ * @arg: struct exo_xn_unbind
+ *
+ * Context: sleeps.
+ * Return: 0; -EINVAL; -ENOENT.
+ */
+int exo_xn_unbind_op(struct exo_env *env, void *arg)
+{
+	const struct exo_xn_unbind *cmd = arg;
+	struct exo_xn_binding *binding;
+
+	if (cmd->flags || cmd->reserved)
+		return -EINVAL;
+	binding = xa_erase(&env->xn->bindings, cmd->binding);
+	if (!binding)
+		return -ENOENT;
+	binding_free(binding);
+	return 0;
+}
+
+/* Environments ------------------------------------------------------------------------------- */
+
+/**
+ * exo_xn_env_init() - a new environment
+ * @env: environment
+ *
+ * Context: in open(), by whom it will be.
+ * Return: 0 or -ENOMEM.
+ */
+int exo_xn_env_init(struct exo_env *env)
+{
+	env->xn = kzalloc(sizeof(*env->xn), GFP_KERNEL_ACCOUNT);
+	if (!env->xn)
+		return -ENOMEM;
+	xa_init_flags(&env->xn->bindings, XA_FLAGS_ALLOC1);
+	env->xn->cred = get_current_cred();
+	return 0;
+}
+
+/**
+ * exo_xn_env_exit() - an environment dies
+ * @env: no request of it is left
+ *
+ * Context: sleeps.
+ */
+void exo_xn_env_exit(struct exo_env *env)
+{
+	struct exo_xn_binding *binding;
+	unsigned long number;
+
+	xa_for_each(&env->xn->bindings, number, binding) {
+		xa_erase(&env->xn->bindings, number);
+		binding_free(binding);
+		cond_resched();
+	}
+	xa_destroy(&env->xn->bindings);
+}
+
+/**
+ * exo_xn_env_free() - free what is kept of an environment
+ * @env: nobody looks at it any more; there may be nothing
+ */
+void exo_xn_env_free(struct exo_env *env)
+{
+	if (!env->xn)
+		return;
+	put_cred(env->xn->cred);
+	kfree(env->xn);
+}

@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * I/O on extent bindings: between blocks and frames, without a copy.
+ *
+ * A request stands before its first bio. READ and WRITE are submitted at once, whoever asks; who
+ * uses ioctl(2) waits, io_uring is told from a task work. The other kinds sleep, so io_uring has a
+ * worker do them.
+ *
+ * A frame that is read or written is pinned: if it leaves its owner meanwhile, it is quarantined
+ * until the I/O is over (INV-FRAME-4). What was never written since it was allocated isn't read from
+ * the device, but zeroed (INV-XN-1).
+ *
+ * A write that has completed has made its blocks readable. Whether they still are after a crash is a
+ * matter of the engine's log: a DURABLE write of a block for the first time is followed by a
+ * transaction, the others only have the device's FUA.
+ */
+#include <linux/bio.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat/io_uring_cmd.h"
+#include "mem/frame.h"
+#include "xn/xn.h"
+
+#define SECTORS (EXO_XN_BLOCK >> SECTOR_SHIFT)
+#define MASK_BLOCKS 64U		/* that exo_xn_readable() can say of */
+
+static struct workqueue_struct *wq;
+
+/**
+ * struct exo_xn_wait - who waits for a request
+ * @done: it is over ...
+ * @ret: ... with this result ...
+ * @commit: ... but the engine's log must say so first
+ */
+struct exo_xn_wait {
+	struct completion done;
+	int ret;
+	bool commit;
+};
+
+/* Completion --------------------------------------------------------------------------------- */
+
+static void uring_done(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	int *ret = (int *)ucmd->pdu;
+
+	exo_uring_done(ucmd, *ret, issue_flags);
+}
+
+EXO_URING_TASK(uring_task, uring_done)
+
+/* The request goes, then the one that it was in flight for, and then whoever waits hears of it. */
+static void tell(struct exo_xn_req *req, int ret, bool commit)
+{
+	struct io_uring_cmd *ucmd = req->ucmd;
+	struct exo_xn_wait *wait = req->wait;
+
+	bio_put(&req->bio);
+	if (ucmd) {
+		*(int *)ucmd->pdu = ret;
+		exo_uring_complete_in_task(ucmd, uring_task);
+	} else {
+		wait->ret = ret;
+		wait->commit = commit;
+		complete(&wait->done);
+	}
+}
+
+/* All that was written until now is durable, and will be known to be. */
+static int commit_written(struct exo_xn_disk_dev *disk)
+{
+	int ret;
+
+	mutex_lock(&disk->lock);
+	ret = disk->xn ? exo_xn_commit_written(disk->xn) : -ESTALE;
+	mutex_unlock(&disk->lock);
+	return ret;
+}
+
+static void commit_work(struct work_struct *work)
+{
+	struct exo_xn_req *req = container_of(work, struct exo_xn_req, work);
+	struct exo_xn_disk_dev *disk = req->disk;
+	int ret = commit_written(disk);
+
+	tell(req, ret, false);
+	exo_xn_disk_put(disk);
+}
+
+/*
+ * The last bio is over; in any context. The request is in flight no more before anybody commits: who
+ * drains has the lock that a commit needs.
+ */
+static void complete_req(struct exo_xn_req *req)
+{
+	struct exo_xn_binding *binding = req->binding;
+	int ret = req->status ? -EIO : 0;
+
+	if (!ret && req->kind == EXO_XN_IO_WRITE)
+		exo_xn_written(binding->disk->xn, req->block, req->count);
+	if (!ret && req->commit && req->ucmd) {
+		req->disk = binding->disk;
+		kref_get(&req->disk->ref);
+		INIT_WORK(&req->work, commit_work);
+		exo_xn_binding_end(binding);
+		queue_work(wq, &req->work);
+		return;
+	}
+	tell(req, ret, !ret && req->commit);
+	exo_xn_binding_end(binding);
+}
+
+static void unpin(struct bio *bio)
+{
+	u32 i;
+
+	for (i = 0; i < bio->bi_vcnt; i++)
+		put_page(bio->bi_io_vec[i].bv_page);
+}
+
+static void end_io(struct bio *bio)
+{
+	struct exo_xn_req *req = bio->bi_private;
+
+	if (unlikely(bio->bi_status))
+		req->status = bio->bi_status;
+	unpin(bio);
+	if (bio != &req->bio)
+		bio_put(bio);
+	if (atomic_dec_and_test(&req->pending))
+		complete_req(req);
+}
+
+/* Submission --------------------------------------------------------------------------------- */
+
+/* A frame that the environment may use so, with a reference to its page. */
+static struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
+{
+	struct exo_frame *frame = exo_frame(nr);
+	struct exo_env *owner;
+	int have = -EACCES;
+
+	if (unlikely(!frame))
+		return ERR_PTR(nr >= exo_nr_frames ? -EINVAL : -EACCES);
+	rcu_read_lock();
+	owner = exo_frame_lock(frame);
+	if (likely(owner)) {
+		have = exo_frame_rights_locked(env, nr, frame);
+		if (have >= 0 && (have & rights) != rights)
+			have = -EACCES;
+		if (likely(have >= 0))
+			get_page(frame->page);
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return likely(have >= 0) ? frame->page : ERR_PTR(have);
+}
+
+/**
+ * struct plan - a READ or WRITE that is being made
+ * @env: whose frames
+ * @binding: in flight
+ * @req: the request
+ * @last: its last bio
+ * @more: bios but for the first
+ * @opf: of all of them
+ * @gfp: to allocate them
+ * @rights: that are needed to a frame
+ */
+struct plan {
+	struct exo_env *env;
+	struct exo_xn_binding *binding;
+	struct exo_xn_req *req;
+	struct bio *last;
+	struct bio_list more;
+	blk_opf_t opf;
+	gfp_t gfp;
+	u32 rights;
+};
+
+static struct bio *bio_new(struct plan *plan, u32 vecs)
+{
+	struct exo_xn_disk_dev *disk = plan->binding->disk;
+
+	return bio_alloc_bioset(disk->bdev.bdev, vecs, plan->opf, plan->gfp, &disk->bios);
+}
+
+static sector_t sector_of(u64 block)
+{
+	return block * SECTORS;
+}
+
+/* A bio that goes on at this block; @left blocks may follow. */
+static int plan_bio(struct plan *plan, u64 block, u32 left)
+{
+	struct bio *bio = plan->last;
+
+	if (bio->bi_vcnt && bio_end_sector(bio) == sector_of(block))
+		return 0;
+	if (bio->bi_vcnt) {
+		bio = bio_new(plan, left);
+		if (!bio)
+			return -EAGAIN;
+		bio->bi_private = plan->req;
+		bio->bi_end_io = end_io;
+		bio_list_add(&plan->more, bio);
+		plan->last = bio;
+	}
+	bio->bi_iter.bi_sector = sector_of(block);
+	return 0;
+}
+
+static int plan_block(struct plan *plan, u64 block, u32 left, u32 frame, bool zero)
+{
+	struct page *page = pin_frame(plan->env, frame, plan->rights);
+	int ret;
+
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	if (unlikely(zero)) {
+		clear_highpage(page);
+		put_page(page);
+		return 0;
+	}
+	ret = plan_bio(plan, block, left);
+	if (unlikely(ret))
+		put_page(page);
+	else
+		__bio_add_page(plan->last, page, EXO_XN_BLOCK, 0);
+	return ret;
+}
+
+static int plan_blocks(struct plan *plan, const u32 *frames)
+{
+	struct exo_xn_req *req = plan->req;
+	struct exo_xn *xn = plan->binding->disk->xn;
+	u64 readable = ~0ULL;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < req->count; i++) {
+		if (req->kind == EXO_XN_IO_READ && i % MASK_BLOCKS == 0)
+			readable = exo_xn_readable(xn, req->block + i,
+						   min(req->count - i, MASK_BLOCKS));
+		ret = plan_block(plan, req->block + i, req->count - i, frames[i],
+				 !(readable >> i % MASK_BLOCKS & 1));
+		if (unlikely(ret))
+			return ret;
+	}
+	return 0;
+}
+
+/* Nothing was submitted. */
+static void plan_drop(struct plan *plan)
+{
+	struct bio *bio;
+
+	while ((bio = bio_list_pop(&plan->more))) {
+		unpin(bio);
+		bio_put(bio);
+	}
+	unpin(&plan->req->bio);
+	bio_put(&plan->req->bio);
+}
+
+/* The submitter counts as one: the request stays until all are on their way. */
+static void plan_submit(struct plan *plan)
+{
+	struct exo_xn_req *req = plan->req;
+	struct bio *bio;
+
+	if (likely(req->bio.bi_vcnt && bio_list_empty(&plan->more))) {
+		submit_bio(&req->bio);
+		return;
+	}
+	if (req->bio.bi_vcnt) {
+		atomic_inc(&req->pending);
+		submit_bio(&req->bio);
+	}
+	while ((bio = bio_list_pop(&plan->more))) {
+		atomic_inc(&req->pending);
+		submit_bio(bio);
+	}
+	if (atomic_dec_and_test(&req->pending))
+		complete_req(req);
+}
+
+static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
+{
+	if (io->kind == EXO_XN_IO_READ)
+		return REQ_OP_READ;
+	/* What is followed by a transaction is flushed by that. */
+	return REQ_OP_WRITE | REQ_SYNC | REQ_IDLE |
+	       (io->flags & EXO_XN_IO_DURABLE && !commit ? REQ_FUA : 0);
+}
+
+static int copy_frames(const struct exo_xn_io *io, u32 *frames)
+{
+	if (io->count == 1) {
+		if (io->frames > U32_MAX)
+			return -EINVAL;
+		frames[0] = io->frames;
+		return 0;
+	}
+	return copy_from_user(frames, u64_to_user_ptr(io->frames), io->count * sizeof(*frames)) ?
+	       -EFAULT : 0;
+}
+
+/*
+ * READ or WRITE. @binding is in flight; it is given back when the request is over, or here on an
+ * error. @ucmd or @wait hears of it, unless this returns an error.
+ */
+static int submit(struct exo_env *env, struct exo_xn_binding *binding, const struct exo_xn_io *io,
+		  struct io_uring_cmd *ucmd, struct exo_xn_wait *wait, bool nowait)
+{
+	u64 block = binding->block + io->offset;
+	bool commit = io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
+		      !exo_xn_init_durable(binding->disk->xn, block, io->count);
+	struct plan plan = {
+		.env = env,
+		.binding = binding,
+		.opf = opf_of(io, commit),
+		.gfp = nowait ? GFP_NOWAIT : GFP_KERNEL,
+		.rights = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_WRITE : EXO_RIGHT_READ,
+	};
+	u32 frames[EXO_XN_IO_BLOCKS];
+	struct bio *bio;
+	int ret;
+
+	ret = copy_frames(io, frames);
+	if (ret)
+		goto err_binding;
+	bio = bio_new(&plan, io->count);
+	ret = -EAGAIN;
+	if (!bio)
+		goto err_binding;
+	plan.last = bio;
+	plan.req = container_of(bio, struct exo_xn_req, bio);
+	bio->bi_private = plan.req;
+	bio->bi_end_io = end_io;
+	atomic_set(&plan.req->pending, 1);
+	plan.req->status = BLK_STS_OK;
+	plan.req->kind = io->kind;
+	plan.req->commit = commit;
+	plan.req->binding = binding;
+	plan.req->block = block;
+	plan.req->count = io->count;
+	plan.req->ucmd = ucmd;
+	plan.req->wait = wait;
+	ret = plan_blocks(&plan, frames);
+	if (ret) {
+		plan_drop(&plan);
+		goto err_binding;
+	}
+	plan_submit(&plan);
+	return 0;
+
+err_binding:
+	exo_xn_binding_end(binding);
+	return ret;
+}
+
+/* The kinds that sleep ----------------------------------------------------------------------- */
+
+/* What reads as zeros needn't be written. */
+static int zero(struct exo_xn_binding *binding, u64 block, u32 count)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+	u32 i, n, len;
+	u64 readable;
+	int ret = 0;
+
+	for (; !ret && count; block += n, count -= n) {
+		n = min(count, MASK_BLOCKS);
+		readable = exo_xn_readable(disk->xn, block, n);
+		for (i = 0; !ret && i < n; i += len) {
+			for (len = 1; i + len < n && (readable >> (i + len) & 1) == (readable >> i & 1);)
+				len++;
+			if (readable >> i & 1)
+				ret = blkdev_issue_zeroout(disk->bdev.bdev, sector_of(block + i),
+							   len * SECTORS, GFP_KERNEL, 0);
+			if (!ret && (readable >> i & 1))
+				exo_xn_written(disk->xn, block + i, len);
+		}
+		if (!ret && fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return ret ? -EIO : 0;
+}
+
+static int discard(struct exo_xn_binding *binding, u64 block, u32 count)
+{
+	struct block_device *bdev = binding->disk->bdev.bdev;
+
+	if (!bdev_max_discard_sectors(bdev))
+		return -EOPNOTSUPP;
+	return blkdev_issue_discard(bdev, sector_of(block), (sector_t)count * SECTORS, GFP_KERNEL) ?
+	       -EIO : 0;
+}
+
+/* ZERO, DISCARD, FLUSH; @binding is given back. */
+static int sleeping(struct exo_xn_binding *binding, const struct exo_xn_io *io)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+	u64 block = binding->block + io->offset;
+	bool durable = io->kind == EXO_XN_IO_FLUSH || io->flags & EXO_XN_IO_DURABLE;
+	int ret = 0;
+
+	kref_get(&disk->ref);
+	if (io->kind == EXO_XN_IO_ZERO)
+		ret = zero(binding, block, io->count);
+	else if (io->kind == EXO_XN_IO_DISCARD)
+		ret = discard(binding, block, io->count);
+	exo_xn_binding_end(binding);
+	if (!ret && durable)
+		ret = commit_written(disk);
+	exo_xn_disk_put(disk);
+	return ret;
+}
+
+/* Commands ----------------------------------------------------------------------------------- */
+
+static bool is_transfer(const struct exo_xn_io *io)
+{
+	return io->kind == EXO_XN_IO_READ || io->kind == EXO_XN_IO_WRITE;
+}
+
+static int check(const struct exo_xn_io *io)
+{
+	u32 flags = io->kind == EXO_XN_IO_WRITE || io->kind == EXO_XN_IO_ZERO ? EXO_XN_IO_DURABLE : 0;
+
+	if (io->flags & ~flags)
+		return -EINVAL;
+	if (io->kind == EXO_XN_IO_FLUSH)
+		return io->offset || io->count || io->frames ? -EINVAL : 0;
+	if (io->kind < EXO_XN_IO_READ || io->kind > EXO_XN_IO_DISCARD || !io->count)
+		return -EINVAL;
+	if (is_transfer(io))
+		return io->count > EXO_XN_IO_BLOCKS ? -EINVAL : 0;
+	return io->frames ? -EINVAL : 0;
+}
+
+/* The binding, in flight, if it allows this. */
+static struct exo_xn_binding *begin(struct exo_env *env, const struct exo_xn_io *io, bool nowait)
+{
+	u32 right = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_READ : EXO_RIGHT_WRITE;
+	struct exo_xn_binding *binding;
+	int ret = 0;
+
+	binding = exo_xn_binding_begin(env, io->binding, nowait);
+	if (IS_ERR(binding) || io->kind == EXO_XN_IO_FLUSH)
+		return binding;
+	if ((u64)io->offset + io->count > binding->count)
+		ret = -EINVAL;
+	else if (!(binding->rights & right))
+		ret = -EACCES;
+	if (!ret)
+		return binding;
+	exo_xn_binding_end(binding);
+	return ERR_PTR(ret);
+}
+
+/**
+ * exo_xn_io_op() - EXO_XN_IO, and wait for it
+ * @env: whose binding and frames
+ * @arg: struct exo_xn_io
+ *
+ * Context: sleeps.
+ * Return: 0; -EINVAL; -ENOENT; -ESTALE; -EACCES: binding, or frame; -EFAULT; -EIO; -EOPNOTSUPP.
+ */
+int exo_xn_io_op(struct exo_env *env, void *arg)
+{
+	const struct exo_xn_io *io = arg;
+	struct exo_xn_binding *binding;
+	struct exo_xn_disk_dev *disk;
+	struct exo_xn_wait wait;
+	int ret;
+
+	ret = check(io);
+	if (ret)
+		return ret;
+	binding = begin(env, io, false);
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	if (!is_transfer(io))
+		return sleeping(binding, io);
+	disk = binding->disk;
+	kref_get(&disk->ref);
+	init_completion(&wait.done);
+	ret = submit(env, binding, io, NULL, &wait, false);
+	if (!ret) {
+		wait_for_completion_io(&wait.done);
+		ret = wait.commit ? commit_written(disk) : wait.ret;
+	}
+	exo_xn_disk_put(disk);
+	return ret;
+}
+
+/**
+ * exo_xn_io_uring() - EXO_XN_IO through io_uring
+ * @env: whose binding and frames
+ * @arg: struct exo_xn_io
+ * @ucmd: the request
+ * @issue_flags: from io_uring
+ *
+ * Context: process; with IO_URING_F_NONBLOCK it doesn't wait for locks and memory.
+ * Return: -EIOCBQUEUED: @ucmd will be completed; -EAGAIN: call again where it may wait; else the
+ * result.
+ */
+int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
+		    unsigned int issue_flags)
+{
+	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
+	const struct exo_xn_io *io = arg;
+	struct exo_xn_binding *binding;
+	int ret;
+
+	ret = check(io);
+	if (ret)
+		return ret;
+	if (nowait && !is_transfer(io))
+		return -EAGAIN;
+	binding = begin(env, io, nowait);
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	if (!is_transfer(io))
+		return sleeping(binding, io);
+	return submit(env, binding, io, ucmd, NULL, nowait) ?: -EIOCBQUEUED;
+}
+
+/**
+ * exo_xn_data_init() - module load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int exo_xn_data_init(void)
+{
+	wq = alloc_workqueue("exo_xn", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return wq ? 0 : -ENOMEM;
+}
+
+/**
+ * exo_xn_data_exit() - module unload; nothing is in flight
+ */
+void exo_xn_data_exit(void)
+{
+	destroy_workqueue(wq);
+}
