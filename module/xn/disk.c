@@ -142,7 +142,7 @@ int exo_xn_format_op(struct exo_env *env, void *arg)
 	struct exo_xn_disk_dev *disk;
 	int ret;
 
-	if ((cmd->flags & ~EXO_XN_FORMAT_FORCE) || cmd->reserved)
+	if ((cmd->flags & ~EXO_XN_FORMAT_FORCE) || cmd->reserved || !cmd->path)
 		return -EINVAL;
 	disk = disk_new(cmd->path);
 	if (IS_ERR(disk))
@@ -241,9 +241,9 @@ int exo_xn_attach_op(struct exo_env *env, void *arg)
 	struct exo_xn_disk_dev *disk;
 	int ret;
 
-	memset_startat(cmd, 0, out_disk);
-	if (cmd->flags & ~EXO_XN_ATTACH_CHECK)
+	if ((cmd->flags & ~EXO_XN_ATTACH_CHECK) || cmd->reserved || !cmd->path)
 		return -EINVAL;
+	memset_startat(cmd, 0, out_disk);
 	disk = disk_new(cmd->path);
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);

@@ -450,9 +450,10 @@ int exo_xn_template_op(struct exo_env *env, void *arg)
 	struct exo_xn_who who;
 	int ret;
 
-	memset_startat(cmd, 0, out_uid);
-	if (cmd->flags & (cmd->flags - 1) || cmd->flags & ~(EXO_XN_NEXT | EXO_XN_REMOVE))
+	if (cmd->flags & (cmd->flags - 1) || cmd->flags & ~(EXO_XN_NEXT | EXO_XN_REMOVE) ||
+	    cmd->reserved)
 		return -EINVAL;
+	memset_startat(cmd, 0, out_uid);
 	disk = exo_xn_disk_get(cmd->disk);
 	if (!disk)
 		return -ENOENT;
