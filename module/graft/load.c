@@ -310,7 +310,7 @@ static int load(struct exo_env *env, struct exo_graft_load *cmd, const struct ex
 
 /*
  * What the kernel's translator adds depends on the caller: without the capability it adds the barrier
- * against branch history (INV-GRAFT-31).
+ * against branch history (INV-GRAFT-31, INV-XN-17).
  */
 static int fill_unprivileged(struct exo_graft *graft, struct exo_graft_load *cmd)
 {

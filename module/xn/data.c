@@ -7,8 +7,8 @@
  * worker do them.
  *
  * A frame that is read or written is pinned: if it leaves its owner meanwhile, it is quarantined
- * until the I/O is over (INV-FRAME-4). What was never written since it was allocated isn't read from
- * the device, but zeroed (INV-XN-1).
+ * until the I/O is over (INV-XN-15, INV-FRAME-4). What was never written since it was allocated isn't read from
+ * the device, but zeroed (INV-XN-7).
  *
  * A write that has completed has made its blocks readable. Whether they still are after a crash is a
  * matter of the engine's log: a DURABLE write of a block for the first time is followed by a

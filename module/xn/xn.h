@@ -7,11 +7,11 @@
  *	exo_xn_disks_lock (mutex): the table of disks; attach, detach, format, grow
  *	disk->lock (mutex): the engine, and the list of the disk's bindings. Nothing is copied from or
  *		to user space under it: a fault there may be on a view, and wait for a program that
- *		waits for the disk
+ *		waits for the disk (INV-XN-16)
  *	the window of a template's function (mutex)
  *
  * The fast path takes none: a binding is found by RCU and counted in binding->inflight. Who makes
- * it stale sets binding->stale first and then waits until nothing is in flight (INV-XN-30).
+ * it stale sets binding->stale first and then waits until nothing is in flight (INV-XN-14).
  */
 #ifndef EXO_XN_XN_H
 #define EXO_XN_XN_H
