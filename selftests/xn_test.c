@@ -360,7 +360,7 @@ TEST(data__refused)
 	end(fd, disk);
 }
 
-/* Catches: a binding that outlives what it was made for (INV-XN-14). */
+/* Catches: a binding that outlives what it was made for (INV-XN-18). */
 TEST(data__stale)
 {
 	uint32_t frame, binding, again, disk;
@@ -398,7 +398,7 @@ TEST(data__stale)
 	ASSERT_EQ(xt_unbind(fd, binding), 0);
 }
 
-/* Catches: acl asked at the bind only, though the unit changed (INV-XN-14). */
+/* Catches: acl asked at the bind only, though the unit changed (INV-XN-18). */
 TEST(data__acl_again)
 {
 	uint32_t frame, binding, disk;
@@ -670,7 +670,7 @@ static void *race_commit(void *arg)
 	return NULL;
 }
 
-/* Catches: I/O that goes on while its blocks are freed, committed, or the disk is detached (INV-XN-14). */
+/* Catches: I/O that goes on while its blocks are freed, committed, or the disk is detached (INV-XN-18). */
 TEST_LONG(race__free_commit_detach, 120)
 {
 	pthread_t threads[4];

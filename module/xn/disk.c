@@ -163,7 +163,7 @@ static int walk_all(struct exo_xn *xn)
 	struct exo_xn_walk *walk;
 	int ret;
 
-	ret = exo_xn_walk_begin(xn, false, &walk);
+	ret = exo_xn_walk_begin(xn, 0, &walk);
 	if (ret)
 		return ret;
 	do {
@@ -364,7 +364,7 @@ static int check_begin(struct exo_xn_disk_dev *disk, const struct exo_xn_check *
 	if (cmd->cursor)
 		return disk->walk && disk->walk_cursor == cmd->cursor ? 0 : -ESTALE;
 	walk_drop(disk);
-	ret = exo_xn_walk_begin(disk->xn, cmd->flags & EXO_XN_CHECK_REPAIR, &disk->walk);
+	ret = exo_xn_walk_begin(disk->xn, cmd->flags, &disk->walk);
 	if (ret)
 		disk->walk = NULL;
 	else
@@ -383,7 +383,8 @@ static int check_locked(struct exo_xn_disk_dev *disk, struct exo_xn_check *cmd)
 	exo_xn_walk_show(disk->walk, cmd);
 	cmd->cursor = disk->walk_cursor;
 	cmd->out_done = ret == 0;
-	if (ret <= 0)
+	/* Without memory it goes on where it is, later. */
+	if (ret <= 0 && ret != -ENOMEM)
 		walk_drop(disk);
 	return ret < 0 ? ret : 0;
 }

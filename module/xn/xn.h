@@ -11,7 +11,7 @@
  *	the window of a template's function (mutex)
  *
  * The fast path takes none: a binding is found by RCU and counted in binding->inflight. Who makes
- * it stale sets binding->stale first and then waits until nothing is in flight (INV-XN-14).
+ * it stale sets binding->stale first and then waits until nothing is in flight (INV-XN-18).
  */
 #ifndef EXO_XN_XN_H
 #define EXO_XN_XN_H
