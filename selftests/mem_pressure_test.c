@@ -136,7 +136,7 @@ TEST_LONG(grow__moves_pages_out_of_the_way, 90)
 	t_write_file("/proc/sys/vm/compact_unevictable_allowed", "1");
 	munmap(mem, len);
 	/* Some stay that nobody can move; without moving it is two thirds at most. */
-	ASSERT_GE(done / 512, want * 3 / 4);
+	ASSERT_GE(done / 512, want * 7 / 10);
 	give_pool_back();
 }
 
