@@ -77,6 +77,8 @@ check-box: user
 
 soak: all
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
+	@$(TESTS) --time 14400 --env EXO_TEST_ROUNDS=100000 --env 'EXO_TEST_ONLY=load__many_times' \
+		--only graft_load_test 6.1 6.12 7.2
 
 bench: all
 	@$(MAKE) --no-print-directory -C bench run ID=$(ID)
@@ -115,7 +117,7 @@ help:
 	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
-	@echo 'make soak        the fuzzer for SOAK=3600 seconds'
+	@echo 'make soak        the fuzzer for SOAK=3600 seconds, and 100,000 grafts on each kernel'
 	@echo 'make sparse      the module under sparse'
 	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'
 	@echo 'make install     DESTDIR=, PREFIX=/usr/local, KVER=$$(uname -r)'

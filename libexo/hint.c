@@ -64,15 +64,15 @@ EXPORT const char *exo_strerror(int err)
 	case EINVAL:
 		return "a value that can't be right (range, alignment, flag)";
 	case ENOENT:
-		return "no such view, frame, user, binding, disk, root or unit";
+		return "no such view, frame, graft, user, binding, disk, root or unit";
 	case EACCES:
-		return "the capability, or the lack of one, does not allow this";
+		return "the capability, or the lack of one, does not allow this, or the graft was killed";
 	case EPERM:
-		return "only the administrator may do this (CAP_SYS_ADMIN)";
+		return "only the administrator may do this (CAP_SYS_ADMIN; for a graft without barriers CAP_PERFMON)";
 	case EDQUOT:
 		return "over the quota, or a guaranteed minimum that can't be reserved";
 	case EBUSY:
-		return "somebody has it: frame taken, page bound, or still in use";
+		return "somebody has it: frame taken, page bound, graft attached, or still in use";
 	case ENOSPC:
 		return "nothing that is free fits the request";
 	case ESTALE:
@@ -80,7 +80,7 @@ EXPORT const char *exo_strerror(int err)
 	case EOVERFLOW:
 		return "too large, or a bounded table is full";
 	case EOPNOTSUPP:
-		return "this kernel, machine or view can't do it";
+		return "this kernel, machine or view can't do it, or it is switched off";
 	case E2BIG:
 		return "the module is older than the program, or this is too much at once";
 	case ENOTTY:

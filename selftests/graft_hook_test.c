@@ -365,3 +365,32 @@ TEST(victim__chooses)
 		ASSERT_EQ(t_detach(fd, EXO_HOOK_VICTIM, 0), 0);
 	}
 }
+
+/* Catches: a number of bindings that is not that of the frame. */
+TEST(victim__sees_bindings)
+{
+	/* Gives the first candidate that is bound as often as the cookie says. */
+	static const struct bpf_insn by_bound[] = {
+		LDX(BPF_DW, 2, 1, 0), LDX(BPF_DW, 3, 1, 8), LDX(BPF_DW, 4, 1, 24), MOV(5, 2), ADDI(5, 16),
+		JX(BPF_JGT, 5, 3, 7), LDX(BPF_W, 0, 2, 4), JX(BPF_JEQ, 0, 4, 1), JA(2), MOVI(0, 1),
+		STX(BPF_W, 2, 0, 8), MOV(2, 5), JA(-10), MOVI(0, 0), EXIT,
+	};
+	struct exo_graft_load load = GRAFT(EXO_HOOK_VICTIM, EXO_GRAFT_SANDBOX, by_bound);
+	struct exo_quota quota = { .flags = EXO_QUOTA_MIN, .uid = 0 };
+	uint32_t frames[32], graft;
+	int fd;
+
+	t_need_root();
+	fd = t_open();
+	t_quota_set(fd, &quota);
+	t_alloc_any(fd, frames, 32);
+	t_view(fd, 64, 0, 0, &view);
+	ASSERT_EQ(t_bind(&view, 1, 1, frames[17], RW), 0);
+	ASSERT_EQ(t_bind(&view, 2, 1, frames[9], RW), 0);
+	ASSERT_EQ(t_bind(&view, 3, 1, frames[9], RO), 0);
+	graft = t_graft(fd, &load);
+	ASSERT_EQ(t_attach(fd, graft, 0, 0, 2), 0);
+	ASSERT_EQ(taken(fd), frames[9]);
+	ASSERT_EQ(t_attach(fd, graft, 0, EXO_GRAFT_ATTACH_REPLACE, 1), 0);
+	ASSERT_EQ(taken(fd), frames[17]);
+}

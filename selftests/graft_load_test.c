@@ -518,6 +518,7 @@ TEST_LONG(kill__paused, 120)
 TEST(jit__sysctls)
 {
 	struct exo_graft_load load = GRAFT(EXO_HOOK_STREAM, EXO_GRAFT_SANDBOX, increment);
+	struct exo_graft_load proof = GRAFT(EXO_HOOK_PURE, EXO_GRAFT_PROOF, sum);
 	static const char harden[] = "/proc/sys/net/core/bpf_jit_harden";
 	static const char enable[] = "/proc/sys/net/core/bpf_jit_enable";
 	unsigned char data[64] = { 3 };
@@ -537,6 +538,11 @@ TEST(jit__sysctls)
 		ASSERT_EQ(run.out_status, EXO_GRAFT_OK);
 		ASSERT_EQ(data[0], 4);
 		ASSERT_EQ(data[63], 4);
+		ASSERT_EQ(t_unload(fd, run.graft), 0);
+		proof.cert = 0;
+		run = (struct exo_graft_invoke){ .graft = t_graft(fd, &proof), .arg = { 40, 2 } };
+		ASSERT_EQ(t_run(fd, &run), 0);
+		ASSERT_EQ(run.out_result, 42);
 		ASSERT_EQ(t_unload(fd, run.graft), 0);
 	}
 	t_write_file(harden, "0");

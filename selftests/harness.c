@@ -307,6 +307,9 @@ static bool all_given_back(const struct usage *before)
 
 static uint64_t limit_ns(const struct test *test)
 {
+	/* Who says how many rounds waits for them. */
+	if (getenv("EXO_TEST_ROUNDS"))
+		return 86400 * 1000000000ULL;
 	return test->seconds * 1000000000ULL * test_slow();
 }
 
@@ -380,8 +383,11 @@ static bool run_one(const struct test *test, int number)
 
 static bool wanted(const struct test *test, int argc, char **argv)
 {
+	const char *only = getenv("EXO_TEST_ONLY");
 	int i;
 
+	if (only && fnmatch(only, test->name, 0))
+		return false;
 	for (i = 1; i < argc; i++)
 		if (!fnmatch(argv[i], test->name, 0))
 			return true;

@@ -11,7 +11,8 @@
  * killed, and then the machine must be as before: no environment, no frame, no quarantine left.
  *
  * A program takes patterns of test names as arguments, -l lists. Exit status 0, 1 (a test failed),
- * or 4 (everything is skipped). Environment: EXO_TEST_SEED, EXO_TEST_ROUNDS (where a test says so).
+ * or 4 (everything is skipped). Environment: EXO_TEST_SEED; EXO_TEST_ROUNDS (where a test says so; then
+ * there is no time limit); EXO_TEST_ONLY, a pattern of test names.
  */
 #ifndef EXO_HARNESS_H
 #define EXO_HARNESS_H
