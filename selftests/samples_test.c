@@ -217,6 +217,43 @@ TEST(graft_encrypt__the_same_in_all_modes)
 	expect("all modes gave the same\n");
 }
 
+/* Two users, two formats, one raw disk; it must be no disk of exo's before, and is none afterwards. */
+TEST_LONG(xn__two_databases, 120)
+{
+	const char *disk = getenv("EXO_TEST_DISK");
+	static const char zeros[8192];
+	int fd;
+
+	t_need_root();
+	if (!disk && !access("/etc/vm/cmd", F_OK))
+		disk = "/dev/vda";
+	if (!disk)
+		SKIP("no disk to overwrite: set EXO_TEST_DISK");
+	fd = open(disk, O_WRONLY | O_CLOEXEC);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(pwrite(fd, zeros, sizeof(zeros), 0), (ssize_t)sizeof(zeros));
+	ASSERT_EQ(fsync(fd), 0);
+	close(fd);
+	ends_well("xn/xn", (char *[]){ "xn", (char *)disk, NULL });
+	expect("alice: a B+tree, \"phone-book\": 400 durable puts, ");
+	expect("bob: a diary, \"diary\": 60 durable entries, 5 blocks\n");
+	expect("bob reads alice's tree: refused (its acl doesn't allow it");
+	expect("binds one of her leaves: refused");
+	expect("as if it were his diary's: refused (his unit doesn't point there)\n");
+	expect("deletes her tree: refused");
+	expect("and doesn't say so: refused (owns says something else");
+	expect("bob says so: refused (the block is taken)\n");
+	expect("its acl forbids: refused");
+	expect("detached, and attached: 2 roots, ");
+	expect("alice: all 400 are there\n");
+	expect("bob: all 60 are there\n");
+	/* It is one of exo's now, and isn't written over. */
+	ends_with(run("xn/xn", (char *[]){ "xn", (char *)disk, NULL }), 1);
+	expect("has a disk of exo's on it already\n");
+	ends_with(run("xn/xn", (char *[]){ "xn", NULL }), 1);
+	expect("say which block device may be written over: xn /dev/vdb\n");
+}
+
 /* Somebody who is not in group exo learns what to do about it. */
 TEST(all__not_in_the_group)
 {
