@@ -393,7 +393,8 @@ static inline void exo_prep_graft_kill(struct io_uring_sqe *sqe, struct exo_env 
 
 /*
  * xn, as the functions of the same name. frames: one a block, NULL where there are none. kind:
- * EXO_XN_IO_READ ...; flags: 0 or EXO_XN_IO_DURABLE. EXO_XN_IO_FLUSH has no offset and no count.
+ * EXO_XN_IO_READ ..., at most EXO_XN_IO_BLOCKS blocks of it; flags: 0 or EXO_XN_IO_DURABLE. EXO_XN_IO_FLUSH has
+ * no offset and no count.
  */
 static inline void exo_prep_xn_io(struct io_uring_sqe *sqe, struct exo_xn *xn, uint32_t kind,
 				  uint32_t binding, uint32_t offset, const uint32_t *frames,
