@@ -1,0 +1,887 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "unit.h"
+#include "xn_world.h"
+#include "xn_world_tag.h"
+
+const char *const w_violation_name[W_VIOLATIONS] = {
+	"fine", "attach", "quarantine", "state", "twice", "map", "leak", "lost", "torn", "walk", "again",
+};
+
+/* Bytes and states ---------------------------------------------------------------------------------- */
+
+static struct w_bytes *bytes_new(u32 length)
+{
+	struct w_bytes *bytes = calloc(1, sizeof(*bytes) + length);
+
+	bytes->refs = 1;
+	bytes->length = length;
+	return bytes;
+}
+
+static void bytes_put(struct w_bytes *bytes)
+{
+	if (!--bytes->refs)
+		free(bytes);
+}
+
+static struct w_bytes *bytes_own(struct w_bytes *bytes)
+{
+	struct w_bytes *own;
+
+	if (bytes->refs == 1)
+		return bytes;
+	own = bytes_new(bytes->length);
+	memcpy(own->at, bytes->at, bytes->length);
+	bytes_put(bytes);
+	return own;
+}
+
+static void state_clear(struct w_state *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->nr; i++)
+		bytes_put(s->unit[i].bytes);
+	memset(s, 0, sizeof(*s));
+}
+
+static void state_copy(struct w_state *to, const struct w_state *from)
+{
+	u32 i;
+
+	for (i = 0; i < from->nr; i++)
+		from->unit[i].bytes->refs++;
+	state_clear(to);
+	*to = *from;
+}
+
+/* @to takes what @from has. */
+static void state_move(struct w_state *to, struct w_state *from)
+{
+	state_clear(to);
+	*to = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+struct w_unit *w_unit(struct w_state *s, u64 block)
+{
+	u32 i;
+
+	for (i = 0; i < s->nr; i++)
+		if (s->unit[i].block == block)
+			return &s->unit[i];
+	return NULL;
+}
+
+const struct w_unit *w_root_unit(const struct w_root *root)
+{
+	return w_unit((struct w_state *)&root->now, root->block);
+}
+
+u32 w_pointers(const struct w_unit *unit, struct exo_xn_extent *out, u32 max)
+{
+	struct exo_xn_extents set = { .at = out, .max = max };
+
+	if (sim_owns_all(unit->kind, unit->bytes->at, unit->bytes->length, W_BLOCKS, &set))
+		return 0;
+	return set.nr;
+}
+
+u32 w_refs(const struct w_state *s, u64 block)
+{
+	static struct exo_xn_extent e[W_POINTERS];
+	u32 i, n, nr, refs = 0;
+
+	for (i = 0; i < s->nr; i++) {
+		nr = w_pointers(&s->unit[i], e, W_POINTERS);
+		for (n = 0; n < nr; n++)
+			refs += block >= e[n].block && block - e[n].block < e[n].count;
+	}
+	return refs;
+}
+
+bool w_has(const struct w_state *s, u64 block)
+{
+	u32 i;
+
+	if (s->life[block])
+		return true;
+	for (i = 0; i < s->nr; i++)
+		if (block >= s->unit[i].block &&
+		    block - s->unit[i].block < s->unit[i].bytes->length / EXO_XN_BLOCK)
+			return true;
+	return false;
+}
+
+static bool is_system(const struct world *w, u64 block)
+{
+	return w->system[block];
+}
+
+bool w_is_free(const struct world *w, u64 block)
+{
+	bool reuse = w->broken & EXO_XN_BREAK_REUSE;
+	u32 i;
+
+	if (block >= w->sim->now.blocks || is_system(w, block))
+		return false;
+	for (i = 0; i < W_ROOTS; i++)
+		if (w->root[i].used && (w_has(&w->root[i].now, block) ||
+					(!reuse && (w->root[i].waiting[block] ||
+						    w_has(&w->root[i].acked, block)))))
+			return false;
+	return true;
+}
+
+u64 w_find_free(const struct world *w, u64 from, u32 count)
+{
+	u64 block, run = 0;
+
+	for (block = from; block < w->sim->now.blocks; block++) {
+		run = w_is_free(w, block) ? run + 1 : 0;
+		if (run == count)
+			return block + 1 - count;
+	}
+	return 0;
+}
+
+u64 w_count_free(const struct world *w)
+{
+	u64 block, count = 0;
+
+	for (block = 0; block < w->sim->now.blocks; block++)
+		count += w_is_free(w, block);
+	return count;
+}
+
+struct exo_xn_who w_who(u32 uid)
+{
+	return (struct exo_xn_who){ .uid = uid, .admin = uid == W_ADMIN };
+}
+
+/* Data ---------------------------------------------------------------------------------------------- */
+
+static void tag_fill(u8 *bytes, u64 block, u32 life, u64 seq)
+{
+	struct w_tag tag = { W_TAG_MAGIC, block, 0, life, seq, 0 };
+	u32 i;
+
+	memset(bytes, (int)seq, EXO_XN_BLOCK);
+	for (i = 0; i < SIM_SECTORS; i++) {
+		tag.sector = i;
+		tag.check = w_tag_check(&tag);
+		memcpy(bytes + i * SIM_SECTOR, &tag, sizeof(tag));
+	}
+}
+
+/* Before anybody has written it: what the last owner of the device left. */
+static void foreign_fill(struct sim *sim)
+{
+	u8 bytes[EXO_XN_BLOCK];
+	u64 i;
+
+	for (i = 0; i < sim->now.blocks; i++) {
+		tag_fill(bytes, i, 0, i);
+		sim_poke(&sim->now, i, 0, bytes, sizeof(bytes));
+		sim_poke(&sim->durable, i, 0, bytes, sizeof(bytes));
+	}
+}
+
+bool w_in_flight(const struct world *w, u64 block)
+{
+	return w->data[block].submitted != w->data[block].done;
+}
+
+void w_write_begin(struct world *w, struct w_root *root, u64 block, bool fua)
+{
+	struct w_data *d = &w->data[block];
+	u8 bytes[EXO_XN_BLOCK];
+
+	d->submitted = ++w->seq;
+	d->fua = fua;
+	tag_fill(bytes, block, root->now.life[block], d->submitted);
+	sim_write_begin(w->sim, block, bytes, fua ? EXO_XN_FUA : 0);
+}
+
+void w_write_end(struct world *w, u64 block)
+{
+	struct w_data *d = &w->data[block];
+
+	sim_write_end(w->sim, block);
+	exo_xn_written(w->xn, block, 1);
+	d->done = d->submitted;
+	if (!d->fua)
+		return;
+	if (exo_xn_init_durable(w->xn, block, 1) || !exo_xn_commit_written(w->xn))
+		d->acking = d->done;
+}
+
+/* The host's drain: what is in flight there comes to its end. */
+static void drain(struct sim *sim, u64 block, u64 count)
+{
+	struct world *w = sim->priv;
+	u64 i;
+
+	for (i = block; w && i < block + count && i < W_BLOCKS; i++)
+		if (w_in_flight(w, i)) {
+			sim_write_end(w->sim, i);
+			exo_xn_written(w->xn, i, 1);
+			w->data[i].done = w->data[i].submitted;
+		}
+}
+
+/* Of blocks that are somebody's now: what was freed unwritten needn't come back written. */
+static void ack_data(struct world *w)
+{
+	u32 i, n;
+
+	for (n = 0; n < W_ROOTS; n++)
+		for (i = 0; i < W_BLOCKS; i++)
+			if (w->root[n].used && w->root[n].now.life[i])
+				w->data[i].acking = w->data[i].done;
+}
+
+void w_finish(struct world *w)
+{
+	u32 i;
+
+	for (i = 0; i < W_BLOCKS; i++)
+		w->data[i].acked = w->data[i].acking;
+	if (w->unsure)
+		return;
+	for (i = 0; i < W_ROOTS; i++) {
+		struct w_root *root = &w->root[i];
+
+		if (!root->trying)
+			continue;
+		root->trying = false;
+		state_move(&root->acked, &root->tried);
+		if (!root->acked.exists && !root->now.exists) {
+			state_clear(&root->acked);
+			memset(root, 0, sizeof(*root));
+		}
+	}
+}
+
+u32 w_mark(struct world *w)
+{
+	w_finish(w);
+	sim_settle(w->sim);
+	return w->sim->nr_events;
+}
+
+/* A whole world ------------------------------------------------------------------------------------- */
+
+static const char *const kind_name[SIM_KINDS] = { "list", "tree", "evil" };
+
+static void fatal(const char *what, int ret)
+{
+	fprintf(stderr, "xn_world: %s: %d\n", what, ret);
+	abort();
+}
+
+/* Data may be written where the map is in memory: a binding takes care of that. */
+static int load_map(struct world *w)
+{
+	u8 map[W_BLOCKS];
+
+	return exo_xn_map_show(w->xn, 0, (u32)w->sim->now.blocks, 1, map);
+}
+
+static void look_at_system(struct world *w)
+{
+	u8 map[W_BLOCKS];
+	u64 i;
+
+	if (exo_xn_map_show(w->xn, 0, (u32)w->sim->now.blocks, 1, map))
+		fatal("map", 0);
+	for (i = 0; i < w->sim->now.blocks; i++)
+		w->system[i] = map[i] != EXO_XN_FREE;
+}
+
+static int add_template(struct world *w, enum sim_format_kind kind)
+{
+	struct sim_content content = { .magic = SIM_MAGIC, .kind = kind };
+	struct exo_xn_who who = w_who(W_ADMIN);
+	struct exo_graft_error err;
+	u32 refs[EXO_XN_REFS] = {}, func;
+
+	if (kind == SIM_LIST)
+		refs[0] = w->template[SIM_TREE];
+	return exo_xn_template_add(w->xn, &who, kind_name[kind], refs, kind == SIM_TREE ? 0 : SIM_PART,
+				   kind == SIM_TREE ? 0 : SIM_PART, &content, sizeof(content), &err,
+				   &func, &w->template[kind]);
+}
+
+static struct world *world_alloc(struct sim *sim, u32 broken)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->sim = sim;
+	w->broken = broken;
+	sim->priv = w;
+	sim->drain = drain;
+	return w;
+}
+
+struct world *world_begin(u64 blocks, u32 log_blocks, u32 broken)
+{
+	struct exo_xn_format_opts opts = { .blocks = blocks, .log_blocks = log_blocks };
+	struct world *w = world_alloc(sim_new(blocks), broken);
+	static const u32 order[] = { SIM_TREE, SIM_LIST, SIM_EVIL };
+	int ret;
+	u32 i;
+
+	foreign_fill(w->sim);
+	memset(opts.uuid, 0x42, sizeof(opts.uuid));
+	ret = exo_xn_format(&w->sim->host, w->sim, &opts);
+	if (ret)
+		fatal("format", ret);
+	ret = exo_xn_attach(&w->sim->host, w->sim, blocks, broken, &w->xn);
+	if (ret)
+		fatal("attach", ret);
+	for (i = 0; i < 3; i++) {
+		ret = add_template(w, order[i]);
+		if (ret)
+			fatal("template", ret);
+	}
+	look_at_system(w);
+	w_mark(w);
+	return w;
+}
+
+struct world *world_copy(const struct world *w, u32 broken)
+{
+	struct world *copy = world_alloc(sim_from(&w->sim->now), broken);
+	struct sim *sim = copy->sim;
+	u32 i;
+	int ret;
+
+	*copy = *w;
+	copy->sim = sim;
+	copy->broken = broken;
+	copy->unsure = false;
+	memset(copy->found, 0, sizeof(copy->found));
+	copy->points = 0;
+	for (i = 0; i < W_ROOTS; i++) {
+		struct w_root *root = &copy->root[i];
+
+		memset(&root->now, 0, sizeof(root->now));
+		memset(&root->acked, 0, sizeof(root->acked));
+		memset(&root->tried, 0, sizeof(root->tried));
+		root->trying = false;
+		memset(root->waiting, 0, sizeof(root->waiting));
+		/* What wasn't committed is lost. */
+		state_copy(&root->now, &w->root[i].acked);
+		state_copy(&root->acked, &w->root[i].acked);
+	}
+	ret = exo_xn_attach(&sim->host, sim, sim->now.blocks, broken, &copy->xn);
+	if (ret)
+		fatal("attach of a copy", ret);
+	load_map(copy);
+	for (i = 0; i < W_BLOCKS; i++)
+		copy->data[i].acked = copy->data[i].acking = copy->data[i].done = copy->data[i].submitted;
+	w_mark(copy);
+	return copy;
+}
+
+void world_end(struct world *w)
+{
+	u32 i;
+
+	for (i = 0; i < W_ROOTS; i++) {
+		state_clear(&w->root[i].now);
+		state_clear(&w->root[i].acked);
+		state_clear(&w->root[i].tried);
+	}
+	w->sim->priv = NULL;
+	if (w->xn)
+		exo_xn_free(w->xn);
+	w->leaked = w->sim->live;
+	if (w->leaked)
+		fatal("memory that the engine did not give back", (int)w->leaked);
+	sim_free(w->sim);
+	free(w);
+}
+
+/* Changes ------------------------------------------------------------------------------------------- */
+
+void w_tx_begin(struct w_tx *tx, struct world *w, struct w_root *root)
+{
+	memset(tx, 0, sizeof(*tx));
+	tx->w = w;
+	tx->root = root;
+	state_copy(&tx->after, &root->now);
+}
+
+void w_tx_drop(struct w_tx *tx)
+{
+	u32 i;
+
+	for (i = 0; i < tx->nr_keep; i++)
+		free(tx->keep[i]);
+	tx->nr_keep = 0;
+	state_clear(&tx->after);
+}
+
+struct exo_xn_step_core *w_tx_step(struct w_tx *tx, u32 kind, u64 parent, u64 block, u32 count,
+				   u32 slot)
+{
+	struct exo_xn_step_core *step = &tx->step[tx->nr];
+	u32 i;
+
+	if (tx->nr == W_STEPS)
+		return NULL;
+	/* A call moves, takes or gives up a block once. */
+	for (i = 0; count && i < tx->nr; i++)
+		if (block < tx->step[i].block + tx->step[i].count && tx->step[i].block < block + count)
+			return NULL;
+	tx->nr++;
+	*step = (struct exo_xn_step_core){
+		.kind = kind, .slot = slot, .parent = parent, .block = block, .count = count,
+	};
+	return step;
+}
+
+struct w_unit *w_tx_change(struct w_tx *tx, u64 block)
+{
+	struct w_unit *unit = w_unit(&tx->after, block);
+	u32 i;
+
+	if (!unit)
+		return NULL;
+	unit->bytes = bytes_own(unit->bytes);
+	for (i = 0; i < tx->nr_touched; i++)
+		if (tx->touched[i] == block)
+			return unit;
+	if (tx->nr_touched < W_UNITS)
+		tx->touched[tx->nr_touched++] = block;
+	return unit;
+}
+
+static bool points(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
+{
+	struct w_unit *unit = w_tx_change(tx, parent);
+	u32 level = unit ? ((struct sim_unit *)unit->bytes->at)->level : 0;
+
+	if (unit && unit->kind == SIM_TREE && e->slot != (level ? EXO_XN_SELF : EXO_XN_DATA))
+		return false;
+	return unit && !sim_insert(unit->kind, unit->bytes->at, unit->bytes->length, e);
+}
+
+static bool points_no_more(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
+{
+	struct w_unit *unit = w_tx_change(tx, parent);
+
+	return unit && !sim_remove(unit->kind, unit->bytes->at, unit->bytes->length, e);
+}
+
+static void life_begins(struct w_tx *tx, u64 block, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		tx->after.life[block + i] = ++tx->w->life;
+}
+
+bool w_tx_data(struct w_tx *tx, u64 parent, u64 block, u32 count)
+{
+	struct exo_xn_extent e = { .block = block, .count = count, .slot = EXO_XN_DATA };
+
+	if (!w_tx_step(tx, EXO_XN_ALLOC, parent, block, count, EXO_XN_DATA) || !points(tx, parent, &e))
+		return false;
+	life_begins(tx, block, count);
+	return true;
+}
+
+bool w_tx_unit(struct w_tx *tx, u64 parent, u64 block, u32 blocks, u32 slot, u32 level)
+{
+	struct exo_xn_extent e = { .block = block, .count = blocks, .slot = slot };
+	struct w_unit *above = w_unit(&tx->after, parent), *unit;
+	struct sim_unit *head;
+
+	if (!above || tx->after.nr == W_UNITS ||
+	    !w_tx_step(tx, EXO_XN_ALLOC, parent, block, blocks, slot) ||
+	    !w_tx_step(tx, EXO_XN_NEW, block, 0, 0, 0) || !points(tx, parent, &e))
+		return false;
+	above = w_unit(&tx->after, parent);
+	unit = &tx->after.unit[tx->after.nr++];
+	unit->block = block;
+	unit->kind = slot == EXO_XN_SELF ? above->kind : SIM_TREE;
+	unit->bytes = bytes_new(blocks * EXO_XN_BLOCK);
+	head = (struct sim_unit *)unit->bytes->at;
+	head->bytes = unit->bytes->length;
+	head->level = level;
+	head->payload[0] = (u32)++tx->w->seq;
+	return true;
+}
+
+static void forget(struct w_tx *tx, u64 block)
+{
+	struct w_unit *unit = w_unit(&tx->after, block);
+
+	bytes_put(unit->bytes);
+	*unit = tx->after.unit[--tx->after.nr];
+}
+
+static void life_ends(struct w_tx *tx, const struct exo_xn_extent *e)
+{
+	memset(&tx->after.life[e->block], 0, e->count * sizeof(tx->after.life[0]));
+}
+
+bool w_tx_free(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
+{
+	struct exo_xn_extent below[1];
+	struct w_unit *unit;
+
+	if (w_refs(&tx->after, e->block) != 1 ||
+	    !w_tx_step(tx, EXO_XN_FREE_STEP, parent, e->block, e->count, e->slot) ||
+	    !points_no_more(tx, parent, e))
+		return false;
+	if (e->slot == EXO_XN_DATA) {
+		life_ends(tx, e);
+		return true;
+	}
+	unit = w_unit(&tx->after, e->block);
+	if (!unit || w_pointers(unit, below, 1) || unit->bytes->length != e->count * EXO_XN_BLOCK)
+		return false;
+	forget(tx, e->block);
+	return true;
+}
+
+bool w_tx_free_part(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e, u32 at, u32 count)
+{
+	struct exo_xn_extent left = { e->block, at, e->slot };
+	struct exo_xn_extent gone = { e->block + at, count, e->slot };
+	struct exo_xn_extent right = { e->block + at + count, e->count - at - count, e->slot };
+
+	if (e->slot != EXO_XN_DATA || at + count > e->count || !count ||
+	    w_refs(&tx->after, e->block) != 1 ||
+	    !w_tx_step(tx, EXO_XN_FREE_STEP, parent, gone.block, gone.count, e->slot) ||
+	    !points_no_more(tx, parent, e))
+		return false;
+	if ((left.count && !points(tx, parent, &left)) || (right.count && !points(tx, parent, &right)))
+		return false;
+	life_ends(tx, &gone);
+	return true;
+}
+
+static bool same_format(struct w_tx *tx, u64 from, u64 to, const struct exo_xn_extent *e)
+{
+	struct w_unit *a = w_unit(&tx->after, from), *b = w_unit(&tx->after, to);
+
+	return a && b && a != b && (e->slot == EXO_XN_DATA || (a->kind == b->kind && e->block != to));
+}
+
+static bool owns_nothing(struct w_tx *tx, const struct exo_xn_extent *e)
+{
+	struct exo_xn_extent below[1];
+	struct w_unit *unit;
+
+	if (e->slot == EXO_XN_DATA)
+		return true;
+	unit = w_unit(&tx->after, e->block);
+	return unit && !w_pointers(unit, below, 1);
+}
+
+bool w_tx_move(struct w_tx *tx, u64 from, u64 to, const struct exo_xn_extent *e)
+{
+	struct exo_xn_step_core *step;
+
+	/* A unit that owns nothing is nobody's ancestor. */
+	if (!same_format(tx, from, to, e) || !owns_nothing(tx, e) || w_refs(&tx->after, e->block) != 1)
+		return false;
+	step = w_tx_step(tx, EXO_XN_MOVE, to, e->block, e->count, e->slot);
+	if (!step)
+		return false;
+	step->from = from;
+	return points_no_more(tx, from, e) && points(tx, to, e);
+}
+
+bool w_tx_link(struct w_tx *tx, u64 from, u64 to, const struct exo_xn_extent *e)
+{
+	struct exo_xn_step_core *step;
+
+	if (!same_format(tx, from, to, e) || !owns_nothing(tx, e) || w_refs(&tx->after, e->block) != 1)
+		return false;
+	step = w_tx_step(tx, EXO_XN_LINK, to, e->block, e->count, e->slot);
+	if (!step)
+		return false;
+	step->from = from;
+	return points(tx, to, e);
+}
+
+bool w_tx_unlink(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
+{
+	return w_refs(&tx->after, e->block) > 1 &&
+	       w_tx_step(tx, EXO_XN_UNLINK, parent, e->block, e->count, e->slot) &&
+	       points_no_more(tx, parent, e);
+}
+
+bool w_tx_scribble(struct w_tx *tx, u64 block)
+{
+	struct w_unit *unit = w_tx_change(tx, block);
+	struct sim_unit *head;
+	u32 i, n;
+
+	if (!unit)
+		return false;
+	head = (struct sim_unit *)unit->bytes->at;
+	n = 1 + unit_below(3);
+	for (i = 0; i < n; i++)
+		head->payload[unit_below(11)] = (u32)++tx->w->seq;
+	return true;
+}
+
+static bool write_range(struct w_tx *tx, u64 block, const u8 *bytes, u32 from, u32 to)
+{
+	struct exo_xn_step_core *step = w_tx_step(tx, EXO_XN_WRITE, block, 0, 0, 0);
+
+	if (!step)
+		return false;
+	/* A copy of its own size: reading behind it is found. */
+	tx->keep[tx->nr_keep] = malloc(to - from);
+	memcpy(tx->keep[tx->nr_keep], bytes + from, to - from);
+	step->bytes = tx->keep[tx->nr_keep++];
+	step->offset = from;
+	step->length = to - from;
+	return true;
+}
+
+/* Byte ranges that make the unit what it is to be. */
+static bool write_difference(struct w_tx *tx, const struct w_unit *before, const struct w_unit *after)
+{
+	const u8 *a = before->bytes->at, *b = after->bytes->at;
+	u32 length = after->bytes->length, from = 0, to;
+
+	while (from < length) {
+		if (a[from] == b[from]) {
+			from++;
+			continue;
+		}
+		for (to = from + 1; to < length && (a[to] != b[to] || to % 16); to++)
+			;
+		if (tx->nr >= W_STEPS - 1)
+			to = length;
+		if (!write_range(tx, after->block, b, from, to))
+			return false;
+		from = to;
+	}
+	return true;
+}
+
+static bool complete_steps(struct w_tx *tx)
+{
+	struct w_unit *before, *after;
+	u32 i;
+
+	for (i = 0; i < tx->nr; i++) {
+		struct exo_xn_step_core *step = &tx->step[i];
+
+		if (step->kind != EXO_XN_NEW || step->bytes)
+			continue;
+		after = w_unit(&tx->after, step->parent);
+		step->bytes = after->bytes->at;
+		step->length = after->bytes->length;
+	}
+	for (i = 0; i < tx->nr_touched; i++) {
+		before = w_unit(&tx->root->now, tx->touched[i]);
+		after = w_unit(&tx->after, tx->touched[i]);
+		/* Pointers vanish with the unit: it must own nothing before it is freed. */
+		if (before && after && !write_difference(tx, before, after))
+			return false;
+	}
+	return true;
+}
+
+static void new_lives(struct w_tx *tx)
+{
+	u32 i;
+
+	for (i = 0; i < W_BLOCKS; i++)
+		if (tx->after.life[i] && tx->after.life[i] != tx->root->now.life[i])
+			tx->w->data[i] = (struct w_data){ .life = tx->after.life[i] };
+}
+
+static void new_waiting(struct w_tx *tx)
+{
+	u32 i;
+
+	for (i = 0; i < W_BLOCKS; i++)
+		tx->root->waiting[i] |= w_has(&tx->root->now, i) && !w_has(&tx->after, i);
+}
+
+/* All units of a root in the engine's memory: a unit can be named once its parent was read. */
+static int load_all(struct world *w, struct w_root *root)
+{
+	static struct exo_xn_extent e[W_POINTERS];
+	u64 todo[W_UNITS * 4], parent[W_UNITS * 4];
+	struct exo_xn_unit *unit;
+	u32 nr = 0, n, count;
+	int ret;
+
+	todo[0] = parent[0] = root->block;
+	for (nr = 1; nr;) {
+		const struct w_unit *model = w_unit(&root->now, todo[--nr]);
+
+		if (!model)
+			return -ENOENT;
+		ret = exo_xn_unit_load(w->xn, root->number, parent[nr], todo[nr], &unit);
+		if (ret)
+			return ret;
+		count = w_pointers(model, e, W_POINTERS);
+		for (n = 0; n < count && nr < W_UNITS * 4; n++)
+			if (e[n].slot != EXO_XN_DATA) {
+				todo[nr] = e[n].block;
+				parent[nr++] = model->block;
+			}
+	}
+	return 0;
+}
+
+int w_tx_apply(struct w_tx *tx, u32 uid)
+{
+	struct exo_xn_who who = w_who(uid);
+	int ret = load_all(tx->w, tx->root);
+
+	if (ret)
+		return ret;
+	if (!complete_steps(tx))
+		return -E2BIG;
+	ret = exo_xn_apply(tx->w->xn, &who, tx->root->number, tx->step, tx->nr, &tx->out_step,
+			   &tx->out_block);
+	if (!ret) {
+		new_lives(tx);
+		new_waiting(tx);
+		state_move(&tx->root->now, &tx->after);
+	}
+	return ret;
+}
+
+/* Roots --------------------------------------------------------------------------------------------- */
+
+int w_create(struct world *w, u32 uid, u32 kind, struct w_root **out)
+{
+	struct exo_xn_who who = w_who(uid);
+	struct w_root *root = w->root;
+	struct w_bytes *bytes;
+	struct sim_unit *head;
+	u64 block;
+	int ret;
+
+	while (root < w->root + W_ROOTS && root->used)
+		root++;
+	if (root == w->root + W_ROOTS)
+		return -ENOSPC;
+	memset(root, 0, sizeof(*root));
+	snprintf(root->name, sizeof(root->name), "root%u", w->names);
+	bytes = bytes_new(EXO_XN_BLOCK);
+	head = (struct sim_unit *)bytes->at;
+	head->bytes = bytes->length;
+	head->payload[0] = w->names;
+	ret = exo_xn_root_create(w->xn, &who, root->name, w->template[kind], 0, 0, 0, NULL, bytes->at,
+				 bytes->length, &root->number);
+	if (ret) {
+		bytes_put(bytes);
+		return ret;
+	}
+	w->names++;
+	block = exo_xn_root(w->xn, root->number)->block;
+	root->used = true;
+	root->uid = uid;
+	root->block = block;
+	root->now.exists = true;
+	root->now.nr = 1;
+	root->now.unit[0] = (struct w_unit){ .block = block, .kind = kind, .bytes = bytes };
+	root->trying = true;
+	state_copy(&root->tried, &root->now);
+	*out = root;
+	return 0;
+}
+
+int w_delete(struct world *w, struct w_root *root)
+{
+	struct exo_xn_who who = w_who(root->uid);
+	int ret = exo_xn_root_delete(w->xn, &who, root->number);
+
+	if (ret)
+		return ret;
+	ack_data(w);
+	state_clear(&root->now);
+	state_clear(&root->tried);
+	memset(root->waiting, 0, sizeof(root->waiting));
+	root->trying = true;
+	return 0;
+}
+
+int w_commit(struct world *w, struct w_root **roots, u32 nr)
+{
+	struct exo_xn_root_core *core;
+	u64 seq;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		core = exo_xn_root(w->xn, roots[i]->number);
+		core->requested = true;
+		roots[i]->trying = true;
+		state_copy(&roots[i]->tried, &roots[i]->now);
+	}
+	ret = exo_xn_commit(w->xn, &seq);
+	if (ret) {
+		w->unsure = true;
+		return ret;
+	}
+	ack_data(w);
+	for (i = 0; i < nr; i++)
+		memset(roots[i]->waiting, 0, sizeof(roots[i]->waiting));
+	return 0;
+}
+
+int w_flush(struct world *w)
+{
+	int ret;
+
+	sim_flush(w->sim);
+	ret = exo_xn_commit_written(w->xn);
+	if (!ret)
+		ack_data(w);
+	return ret;
+}
+
+int w_checkpoint(struct world *w)
+{
+	return exo_xn_checkpoint(w->xn);
+}
+
+static void all_writes_end(struct world *w)
+{
+	u64 i;
+
+	for (i = 0; i < W_BLOCKS; i++)
+		if (w_in_flight(w, i))
+			w_write_end(w, i);
+}
+
+int w_again(struct world *w)
+{
+	u32 i;
+	int ret;
+
+	all_writes_end(w);
+	w_finish(w);
+	ret = exo_xn_detach(w->xn);
+	if (ret)
+		return ret;
+	exo_xn_free(w->xn);
+	w->xn = NULL;
+	for (i = 0; i < W_ROOTS; i++) {
+		state_copy(&w->root[i].now, &w->root[i].acked);
+		memset(w->root[i].waiting, 0, sizeof(w->root[i].waiting));
+		if (!w->root[i].now.exists)
+			memset(&w->root[i], 0, sizeof(w->root[i]));
+	}
+	ack_data(w);
+	ret = exo_xn_attach(&w->sim->host, w->sim, w->sim->now.blocks, w->broken, &w->xn);
+	return ret ?: load_map(w);
+}
