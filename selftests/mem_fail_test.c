@@ -108,6 +108,7 @@ TEST_LONG(own__refill, 240)
 {
 	const struct exo_table *table;
 	uint32_t *all, done, nr, n = 0;
+	unsigned int i;
 	uint64_t target;
 	int ret = 0;
 
@@ -118,6 +119,9 @@ TEST_LONG(own__refill, 240)
 	/* The shrinker is asked for all that it has. */
 	ASSERT_EQ(t_write_file("/proc/sys/vm/drop_caches", "2"), 0);
 	ASSERT_LT(table->present, target);
+	/* What owners were asked for is to be over, and then the time in which nothing is fetched back. */
+	for (i = 0; i < 6000 && now().out_wanted; i++)
+		test_sleep_ms(10);
 	test_sleep_ms(1500);
 	nr = (uint32_t)(table->free - table->free_huge * 512);
 	own_arm("grow", 1, 100000);
