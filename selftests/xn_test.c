@@ -370,6 +370,7 @@ TEST(data__stale)
 
 	disk = setup_data(fd, 4, &block, &binding);
 	frame = t_frame(fd);
+	t_fill(fd, frame, 55);
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, 0, &frame, 1, 0), 0);
 	/* The unit changes, and still owns them. */
 	before = unit;
