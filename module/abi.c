@@ -226,3 +226,20 @@ ABI_OP(exo_xn_bind, 56, M(exo_xn_bind, disk) + M(exo_xn_bind, root) + M(exo_xn_b
 ABI_OP(exo_xn_unbind, 16, M(exo_xn_unbind, binding) + M(exo_xn_unbind, reserved));
 ABI_OP(exo_xn_io, 32, M(exo_xn_io, kind) + M(exo_xn_io, binding) + M(exo_xn_io, offset) +
 	M(exo_xn_io, count) + M(exo_xn_io, frames));
+ABI_OP(exo_xn_entry, 96, M(exo_xn_entry, disk) + M(exo_xn_entry, root) + M(exo_xn_entry, block) +
+	M(exo_xn_entry, parent) + M(exo_xn_entry, keys) + M(exo_xn_entry, nr_keys) +
+	M(exo_xn_entry, rights) + M(exo_xn_entry, out_entry) + M(exo_xn_entry, out_index) +
+	M(exo_xn_entry, out_state) + M(exo_xn_entry, out_frame) + M(exo_xn_entry, out_cap));
+ABI_OP(exo_xn_entry_lock, 24, M(exo_xn_entry_lock, entry) + M(exo_xn_entry_lock, slots) +
+	M(exo_xn_entry_lock, mode) + M(exo_xn_entry_lock, reserved));
+ABI_OP(exo_xn_entry_io, 32, M(exo_xn_entry_io, kind) + M(exo_xn_entry_io, count) +
+	M(exo_xn_entry_io, entries) + M(exo_xn_entry_io, out_done) + M(exo_xn_entry_io, reserved));
+ABI_OP(exo_xn_speculate, 32, M(exo_xn_speculate, disk) + M(exo_xn_speculate, count) +
+	M(exo_xn_speculate, block) + M(exo_xn_speculate, out_done) + M(exo_xn_speculate, reserved));
+ABI(exo_xn_reg_row, 64, M(exo_xn_reg_row, block) + M(exo_xn_reg_row, parent) +
+	M(exo_xn_reg_row, stamp) + M(exo_xn_reg_row, root) + M(exo_xn_reg_row, state) +
+	M(exo_xn_reg_row, frame) + M(exo_xn_reg_row, holders) + M(exo_xn_reg_row, slots) +
+	M(exo_xn_reg_row, reserved));
+ABI(exo_xn_reg_table, 4096, M(exo_xn_reg_table, entries) + M(exo_xn_reg_table, clock) +
+	M(exo_xn_reg_table, written) + M(exo_xn_reg_table, lost) +
+	M(exo_xn_reg_table, speculated) + M(exo_xn_reg_table, reserved));

@@ -164,6 +164,16 @@ static const struct command {
 	CMD(EXO_XN_BIND, exo_xn_bind, .out = { AT(exo_xn_bind, out_binding) }),
 	CMD(EXO_XN_UNBIND, exo_xn_unbind, .reserved = { AT(exo_xn_unbind, reserved) }),
 	CMD(EXO_XN_IO, exo_xn_io, .flags = EXO_XN_IO_DURABLE),
+	CMD(EXO_XN_ENTRY, exo_xn_entry, .flags = EXO_XN_ENTRY_FRAME | EXO_XN_ENTRY_UNIT,
+	    .out = { AT(exo_xn_entry, out_entry), AT(exo_xn_entry, out_state),
+		     AT(exo_xn_entry, out_frame), AT(exo_xn_entry, out_cap) }),
+	CMD(EXO_XN_ENTRY_LOCK, exo_xn_entry_lock, .flags = EXO_XN_LOCK_TRY,
+	    .reserved = { AT(exo_xn_entry_lock, reserved) }),
+	CMD(EXO_XN_ENTRY_IO, exo_xn_entry_io, .flags = EXO_XN_IO_DURABLE,
+	    .reserved = { AT(exo_xn_entry_io, reserved) },
+	    .out = { AT(exo_xn_entry_io, out_done) }),
+	CMD(EXO_XN_SPECULATE, exo_xn_speculate, .reserved = { AT(exo_xn_speculate, reserved) },
+	    .out = { AT(exo_xn_speculate, out_done) }),
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

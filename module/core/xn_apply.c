@@ -207,7 +207,7 @@ static int afford(struct exo_xn_change *c)
 	if (c->more || c->less)
 		c->budget += root->entry ? 0 : sizeof(struct exo_xn_rec_entry);
 	if (!(root->pub.flags & EXO_XN_ROOT_TEMPORARY) &&
-	    root->budget + c->budget + EXO_XN_ENTRY > exo_xn_budget(c->xn))
+	    root->budget + c->budget + EXO_XN_TABLE_ENTRY > exo_xn_budget(c->xn))
 		return -ENOSPC;
 	return exo_xn_pending_add(c->xn, root, ops);
 }

@@ -24,8 +24,8 @@
 #define EXO_XN_MAP_MAGIC 0x4d4e5845U		/* "EXNM" */
 
 #define EXO_XN_SECTOR 512U
-#define EXO_XN_ENTRY 256U
-#define EXO_XN_ENTRIES (EXO_XN_BLOCK / EXO_XN_ENTRY)	/* of a block */
+#define EXO_XN_TABLE_ENTRY 256U
+#define EXO_XN_ENTRIES (EXO_XN_BLOCK / EXO_XN_TABLE_ENTRY)	/* of a block */
 #define EXO_XN_GROUP_MAPS ((EXO_XN_GROUP + EXO_XN_MAP_ENTRIES - 1) / EXO_XN_MAP_ENTRIES)
 #define EXO_XN_TABLE_BLOCKS (EXO_XN_ROOTS / EXO_XN_ENTRIES)
 #define EXO_XN_MAP_AT 2U
@@ -73,7 +73,7 @@ struct exo_xn_root_entry {
 	u64 max_blocks;
 	u8 key_hash[32];
 	char name[EXO_XN_NAME];
-	u8 zero[EXO_XN_ENTRY - 128];
+	u8 zero[EXO_XN_TABLE_ENTRY - 128];
 };
 
 struct exo_xn_template_entry {
@@ -89,7 +89,7 @@ struct exo_xn_template_entry {
 	u32 refs[EXO_XN_REFS];
 	u8 hash[32];
 	char name[EXO_XN_NAME];
-	u8 zero[EXO_XN_ENTRY - 152];
+	u8 zero[EXO_XN_TABLE_ENTRY - 152];
 };
 
 /* A block of the log. Each block's crc begins with that of the one before: blocks of two attempts never mix. */
@@ -156,13 +156,13 @@ struct exo_xn_range {
 
 struct exo_xn_rec_entry {
 	struct exo_xn_record head;
-	u8 entry[EXO_XN_ENTRY];
+	u8 entry[EXO_XN_TABLE_ENTRY];
 };
 
 _Static_assert(sizeof(struct exo_xn_super) == EXO_XN_SECTOR, "a superblock is a sector");
 _Static_assert(sizeof(struct exo_xn_map_disk) == EXO_XN_BLOCK, "a block of the map");
-_Static_assert(sizeof(struct exo_xn_root_entry) == EXO_XN_ENTRY, "a root");
-_Static_assert(sizeof(struct exo_xn_template_entry) == EXO_XN_ENTRY, "a template");
+_Static_assert(sizeof(struct exo_xn_root_entry) == EXO_XN_TABLE_ENTRY, "a root");
+_Static_assert(sizeof(struct exo_xn_template_entry) == EXO_XN_TABLE_ENTRY, "a template");
 _Static_assert(sizeof(struct exo_xn_log_head) == 24, "of a log block");
 
 /* core/xn_format.c: build seals with a crc, parse trusts nothing */

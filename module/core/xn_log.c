@@ -189,7 +189,7 @@ static void emit_entry(struct exo_xn_tx *tx, u32 kind, const void *entry)
 	struct exo_xn_record head = { kind, sizeof(struct exo_xn_rec_entry) };
 
 	emit(tx, &head, sizeof(head));
-	emit(tx, entry, EXO_XN_ENTRY);
+	emit(tx, entry, EXO_XN_TABLE_ENTRY);
 	tx->records++;
 }
 

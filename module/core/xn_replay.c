@@ -220,8 +220,8 @@ static int replay_entry(struct exo_xn *xn, const struct exo_xn_rec_entry *rec)
 	if (!number || number > (root ? EXO_XN_ROOTS : EXO_XN_TEMPLATES))
 		return -EINVAL;
 	bit = 1ULL << (number - 1) / EXO_XN_ENTRIES;
-	__builtin_memcpy((root ? xn->root_table : xn->template_table) + (number - 1) * EXO_XN_ENTRY,
-			 rec->entry, EXO_XN_ENTRY);
+	__builtin_memcpy((root ? xn->root_table : xn->template_table) + (number - 1) * EXO_XN_TABLE_ENTRY,
+			 rec->entry, EXO_XN_TABLE_ENTRY);
 	if (root)
 		xn->home_roots |= bit;
 	else

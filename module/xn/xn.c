@@ -37,6 +37,10 @@ static const struct exo_op xn_ops[] = {
 	EXO_OP(XN_BIND, struct exo_xn_bind, 0, exo_xn_bind_op),
 	EXO_OP(XN_UNBIND, struct exo_xn_unbind, EXO_OP_IN, exo_xn_unbind_op),
 	EXO_OP_URING(XN_IO, struct exo_xn_io, EXO_OP_IN, exo_xn_io_op, exo_xn_io_uring),
+	EXO_OP(XN_ENTRY, struct exo_xn_entry, 0, exo_xn_entry_op),
+	EXO_OP(XN_ENTRY_LOCK, struct exo_xn_entry_lock, EXO_OP_IN, exo_xn_entry_lock_op),
+	EXO_OP(XN_ENTRY_IO, struct exo_xn_entry_io, 0, exo_xn_entry_io_op),
+	EXO_OP(XN_SPECULATE, struct exo_xn_speculate, 0, exo_xn_speculate_op),
 };
 
 const struct exo_noun exo_xn_noun = {

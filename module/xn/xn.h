@@ -194,6 +194,12 @@ int exo_xn_env_init(struct exo_env *env);
 void exo_xn_env_exit(struct exo_env *env);
 void exo_xn_env_free(struct exo_env *env);
 
+/* xn/registry.c */
+int exo_xn_entry_op(struct exo_env *env, void *arg);
+int exo_xn_entry_lock_op(struct exo_env *env, void *arg);
+int exo_xn_entry_io_op(struct exo_env *env, void *arg);
+int exo_xn_speculate_op(struct exo_env *env, void *arg);
+
 /* xn/data.c */
 int exo_xn_io_op(struct exo_env *env, void *arg);
 int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,

@@ -105,6 +105,10 @@ enum exo_nr {
 	EXO_NR_XN_BIND = 0x60,
 	EXO_NR_XN_UNBIND = 0x61,
 	EXO_NR_XN_IO = 0x62,
+	EXO_NR_XN_ENTRY = 0x63,
+	EXO_NR_XN_ENTRY_LOCK = 0x64,
+	EXO_NR_XN_ENTRY_IO = 0x65,
+	EXO_NR_XN_SPECULATE = 0x66,
 };
 
 /* Feature bits of exo_info.features: what this kernel and this machine can do. */
@@ -128,6 +132,7 @@ enum exo_nr {
 #define EXO_MMAP_STLB (6ULL << EXO_MMAP_SHIFT)		/* + view << ...: __u64 an entry */
 #define EXO_MMAP_SAVE (7ULL << EXO_MMAP_SHIFT)		/* + save page << 12 */
 #define EXO_MMAP_GRAFT (8ULL << EXO_MMAP_SHIFT)		/* + graft << EXO_MMAP_VIEW_SHIFT: its state */
+#define EXO_MMAP_XN (9ULL << EXO_MMAP_SHIFT)		/* + disk << EXO_MMAP_VIEW_SHIFT; read only: struct exo_xn_reg_table */
 #define EXO_MMAP_VIEW_SHIFT 40
 
 #define EXO_PAGE_SHIFT 12

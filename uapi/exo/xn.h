@@ -16,6 +16,7 @@
 
 #include <exo/types.h>
 
+#include <exo/cap.h>
 #include <exo/graft.h>
 
 #define EXO_XN_BLOCK 4096U
@@ -593,5 +594,182 @@ struct exo_xn_io {
 	__aligned_u64 frames;
 };
 #define EXO_XN_IO _IO(EXO_TYPE, EXO_NR_XN_IO)
+
+/* The buffer registry ---------------------------------------------------------------------------------- */
+
+/*
+ * Of a disk's blocks that somebody uses through memory, the registry knows the frame, the state, and the
+ * unit that owns them. Everybody who may use a block finds the same *entry*, and with it the same frame
+ * and the same locks. The frames are the registry's, charged to the uid that wanted them first, so they
+ * outlive their users. It never reads or writes by itself, but for dirty blocks whose last user is gone.
+ */
+#define EXO_XN_SLOTS 16U	/* locks of an entry */
+#define EXO_XN_REG_ENTRIES 65536U	/* of a disk, at most */
+#define EXO_XN_REG_BATCH 64U	/* most entries that one command names */
+
+/* States of an entry, as bits. */
+#define EXO_XN_REG_USED (1U << 0)
+#define EXO_XN_REG_FRAME (1U << 1)	/* it has a frame */
+#define EXO_XN_REG_VALID (1U << 2)	/* which has the block's content, or newer */
+#define EXO_XN_REG_DIRTY (1U << 3)	/* newer */
+#define EXO_XN_REG_BUSY (1U << 4)	/* being read or written */
+#define EXO_XN_REG_SPECULATIVE (1U << 5)	/* read ahead: handed out to nobody yet */
+#define EXO_XN_REG_HELD (1U << 6)	/* somebody has it */
+#define EXO_XN_REG_LOCKED (1U << 7)	/* somebody has one of its locks */
+#define EXO_XN_REG_LOST (1U << 8)	/* what was dirty could not be written, or was taken by force */
+
+#define EXO_XN_ENTRY_FRAME (1U << 0)	/* with a frame; a new one is zeroed and not VALID */
+#define EXO_XN_ENTRY_UNIT (1U << 1)	/* of the unit @parent itself: for its locks, without a frame */
+
+/**
+ * struct exo_xn_entry - EXO_XN_ENTRY: use a block's entry; it is made if there is none
+ * @flags: EXO_XN_ENTRY_FRAME, _UNIT
+ * @block: a data block; with _UNIT the same as @parent
+ * @parent: unit that owns it as EXO_XN_DATA, read before
+ * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE; acl is asked for each
+ * @out_entry: its number in this environment: a binding of one block (EXO_XN_IO, EXO_XN_UNBIND), with the
+ *	entry's locks. Each call gives another number, and locks are the number's
+ * @out_index: its row in the table that all entries of the disk are shown in (EXO_MMAP_XN)
+ * @out_state: EXO_XN_REG_*
+ * @out_frame: with _FRAME: frame
+ * @out_cap: with _FRAME: capability for it, with @rights and EXO_RIGHT_WINDOW: EXO_MEM_IMPORT it
+ *
+ * What holds for bindings holds here: ESTALE when the block was freed or the disk detached; then the frame is
+ * revoked, too. It is also revoked when memory is short (EXO_EVENT_CAP_REVOKED): call again, and a new one
+ * is there; what was dirty was written before.
+ */
+struct exo_xn_entry {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 root;
+	__aligned_u64 block;
+	__aligned_u64 parent;
+	__aligned_u64 keys;
+	__u32 nr_keys;
+	__u32 rights;
+	__u32 out_entry;
+	__u32 out_index;
+	__u32 out_state;
+	__u32 out_frame;
+	struct exo_cap out_cap;
+};
+#define EXO_XN_ENTRY _IO(EXO_TYPE, EXO_NR_XN_ENTRY)
+
+enum exo_xn_lock_mode {
+	EXO_XN_UNLOCK = 0,
+	EXO_XN_SHARED = 1,
+	EXO_XN_EXCLUSIVE = 2,
+};
+
+#define EXO_XN_LOCK_TRY (1U << 0)	/* EBUSY instead of waiting */
+
+/**
+ * struct exo_xn_entry_lock - EXO_XN_ENTRY_LOCK: take, change or give back locks of an entry, all or none
+ * @entry: number from EXO_XN_ENTRY
+ * @slots: bit n: lock n
+ * @mode: enum exo_xn_lock_mode, what it shall have of each of them afterwards
+ *
+ * EXCLUSIVE needs EXO_RIGHT_WRITE. A step down never waits. Who has one of them SHARED and wants it EXCLUSIVE
+ * doesn't wait either (EBUSY): two who do would wait for ever. A signal ends the wait (EINTR). The locks go with
+ * the number: EXO_XN_UNBIND, or the environment's death.
+ */
+struct exo_xn_entry_lock {
+	__u32 size;
+	__u32 flags;
+	__u32 entry;
+	__u32 slots;
+	__u32 mode;
+	__u32 reserved;
+};
+#define EXO_XN_ENTRY_LOCK _IO(EXO_TYPE, EXO_NR_XN_ENTRY_LOCK)
+
+enum exo_xn_entry_io_kind {
+	EXO_XN_ENTRY_READ = 1,	/* what isn't VALID is read */
+	EXO_XN_ENTRY_WRITE = 2,	/* what is DIRTY is written */
+	EXO_XN_ENTRY_DIRTY = 3,	/* the frame is VALID now, and newer than the block */
+};
+
+/**
+ * struct exo_xn_entry_io - EXO_XN_ENTRY_IO: between entries' frames and their blocks
+ * @flags: WRITE: 0 or EXO_XN_IO_DURABLE
+ * @kind: enum exo_xn_entry_io_kind
+ * @count: how many, at most EXO_XN_REG_BATCH
+ * @entries: __u32[]: their numbers, each from EXO_XN_ENTRY with _FRAME
+ * @out_done: so many are as wanted; the next one is at fault
+ *
+ * ESTALE: the block was freed; or its frame was revoked: EXO_XN_ENTRY again.
+ */
+struct exo_xn_entry_io {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 count;
+	__aligned_u64 entries;
+	__u32 out_done;
+	__u32 reserved;
+};
+#define EXO_XN_ENTRY_IO _IO(EXO_TYPE, EXO_NR_XN_ENTRY_IO)
+
+/**
+ * struct exo_xn_speculate - EXO_XN_SPECULATE: read blocks into the registry ahead of their use
+ * @block: first
+ * @count: how many, at most EXO_XN_REG_BATCH
+ * @out_done: so many are being read, or were known already
+ *
+ * Anybody may, for any block: the frames are mapped nowhere, and charged to the caller. Who passes EXO_XN_ENTRY
+ * gets them.
+ */
+struct exo_xn_speculate {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 count;
+	__aligned_u64 block;
+	__u32 out_done;
+	__u32 reserved;
+};
+#define EXO_XN_SPECULATE _IO(EXO_TYPE, EXO_NR_XN_SPECULATE)
+
+/**
+ * struct exo_xn_reg_row - an entry, as everybody sees it
+ * @block: which
+ * @parent: unit that owns it; 0: not known yet
+ * @stamp: exo_xn_reg_table.clock when it was used last: the order of stamps is the order of use
+ * @root: number; 0: not known yet
+ * @state: EXO_XN_REG_*; 0: no entry
+ * @frame: with EXO_XN_REG_FRAME
+ * @holders: numbers that name it
+ * @slots: bit n: somebody has lock n
+ */
+struct exo_xn_reg_row {
+	__aligned_u64 block;
+	__aligned_u64 parent;
+	__aligned_u64 stamp;
+	__u32 root;
+	__u32 state;
+	__u32 frame;
+	__u32 holders;
+	__u32 slots;
+	__u32 reserved[5];
+};
+
+/**
+ * struct exo_xn_reg_table - at EXO_MMAP_XN + disk << EXO_MMAP_VIEW_SHIFT, read only; EXO_XN_REG_ENTRIES rows follow
+ * @entries: that are used
+ * @clock: of the stamps
+ * @written: dirty blocks that were written after their last user was gone, or to get at their frame
+ * @lost: dirty blocks that could not be written, or whose frame was taken by force
+ * @speculated: blocks read ahead
+ */
+struct exo_xn_reg_table {
+	__aligned_u64 entries;
+	__aligned_u64 clock;
+	__aligned_u64 written;
+	__aligned_u64 lost;
+	__aligned_u64 speculated;
+	__aligned_u64 reserved[507];
+};
+#define EXO_XN_REG_BYTES (sizeof(struct exo_xn_reg_table) + EXO_XN_REG_ENTRIES * sizeof(struct exo_xn_reg_row))
 
 #endif
