@@ -118,7 +118,7 @@ TEST(hello__one_frame_at_two_addresses)
 
 TEST(share__weaker_forged_revoked)
 {
-	static const char no[] = "the capability, or the lack of one, does not allow this\n";
+	static const char no[] = "the capability, or the lack of one, does not allow this";
 
 	ends_well("share", (char *[]){ "share", NULL });
 	expect("sending a capability for reading: 32 bytes\n");
