@@ -632,6 +632,37 @@ XN_TEST(exoctl_disk__all_of_it)
 	GOOD(exo_xn_open(env, NULL, &xn));
 }
 
+/* The first page of swap space, by the mark at its end. */
+static void make_swap(void)
+{
+	uint32_t head[EXO_XN_BLOCK / 4] = { [256] = 1, 1023 };	/* after 1,024 bytes: version, last page */
+	int fd = open(device, O_WRONLY | O_CLOEXEC);
+
+	memcpy((char *)head + EXO_XN_BLOCK - 10, "SWAPSPACE2", 10);
+	CHECK(fd >= 0);
+	ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), (ssize_t)sizeof(head));
+	ASSERT_EQ(fsync(fd), 0);
+	close(fd);
+}
+
+XN_TEST(exoctl_disk__what_others_have_there)
+{
+	char line[256];
+
+	exo_xn_close(xn);
+	runs("disk detach", 0);
+	make_swap();
+	snprintf(line, sizeof(line), "disk format %s", device);
+	runs(line, 1);
+	says("holds swap");
+	snprintf(line, sizeof(line), "disk format --force %s", device);
+	runs(line, 0);
+	snprintf(line, sizeof(line), "disk attach %s", device);
+	runs(line, 0);
+	says("0 roots");
+	GOOD(exo_xn_open(env, NULL, &xn));
+}
+
 XN_TEST(exoctl_root__all_of_it)
 {
 	static const char file[] = "/tmp/exo-root.img";

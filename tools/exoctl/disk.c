@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <blkid/blkid.h>
+
 #include "disk.h"
 
 struct verb {
@@ -118,8 +120,37 @@ static int device_failed(int err, const struct disk_request *req, const char *wh
 	}
 }
 
+/* A file system or a partition table of somebody else's, by its name in @type; the kernel sees those of exo's. */
+static bool holds_something(const char *device, char *type, size_t size)
+{
+	blkid_probe probe = blkid_new_probe_from_filename(device);
+	const char *found = NULL;
+
+	if (!probe)
+		return false;
+	blkid_probe_enable_superblocks(probe, 1);
+	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
+	blkid_probe_enable_partitions(probe, 1);
+	switch (blkid_do_safeprobe(probe)) {
+	case 0:
+		if (blkid_probe_lookup_value(probe, "TYPE", &found, NULL) &&
+		    blkid_probe_lookup_value(probe, "PTTYPE", &found, NULL))
+			found = "something";
+		break;
+	case -2:
+		found = "several things";
+		break;
+	default:
+		break;
+	}
+	snprintf(type, size, "%s", found ? found : "");
+	blkid_free_probe(probe);
+	return type[0];
+}
+
 static int format(struct exo_env *env, const struct disk_request *req)
 {
+	char type[32];
 	struct exo_xn_format_opts opts = {
 		.sz = sizeof(opts),
 		.flags = req->force ? EXO_XN_FORMAT_FORCE : 0,
@@ -127,8 +158,12 @@ static int format(struct exo_env *env, const struct disk_request *req)
 		.uid_blocks = req->uid_blocks,
 	};
 	cJSON *root;
-	int ret = exo_xn_format(env, req->object, &opts);
+	int ret;
 
+	if (!req->force && holds_something(req->object, type, sizeof(type)))
+		return exoctl_fail("%s holds %s; 'exoctl disk format --force %s' would overwrite it", req->object,
+				   type, req->object);
+	ret = exo_xn_format(env, req->object, &opts);
 	if (ret)
 		return device_failed(ret, req, "format");
 	if (req->json) {
