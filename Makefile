@@ -111,7 +111,7 @@ clean:
 
 help:
 	@echo 'make             build everything (module for KERNEL=6.1; also 6.12, 7.2, debug)'
-	@echo 'make run         the demonstration: a database on exo frames (in a VM, or here if /dev/exo exists)'
+	@echo 'make run         the demonstration: databases on exo frames and on raw blocks (in VMs; or here, without disks, if /dev/exo exists)'
 	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
 	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, a minute of fuzzing, and the proofs'
 	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
