@@ -340,8 +340,11 @@ u32 exo_xn_template_size(struct exo_xn *xn, const struct exo_xn_template_core *t
 	struct exo_graft *graft = func_of(t, SIZE);
 	u32 result;
 
-	if (!graft || length > graft->prog.hook->data_cap ||
-	    exo_graft_run_function(graft, bytes, length, NULL, 0, NULL, &result))
+	if (!graft)
+		return 0;
+	/* It sees the first block only. */
+	length = min_t(u32, length, graft->prog.hook->data_cap);
+	if (exo_graft_run_function(graft, bytes, length, NULL, 0, NULL, &result))
 		return 0;
 	return result;
 }
