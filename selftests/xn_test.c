@@ -737,7 +737,8 @@ TEST_LONG(hostile__values, 120)
 			uint64_t longs[24];
 		} arg = { 0 };
 
-		nr = EXO_NR_XN_CHECK + (uint32_t)(test_random(&seed) % (EXO_NR_XN_IO - EXO_NR_XN_CHECK + 1));
+		nr = EXO_NR_XN_CHECK +
+		     (uint32_t)(test_random(&seed) % (EXO_NR_XN_SPECULATE - EXO_NR_XN_CHECK + 1));
 		for (k = 1; k < 24; k++)
 			arg.longs[k] = odd(&seed);
 		arg.words[0] = sizeof(arg);
@@ -761,6 +762,8 @@ TEST_LONG(hostile__values, 120)
 			apply->nr_steps = 1 + test_random(&seed) % 4;
 			apply->nr_keys = apply->reserved = 0;
 		}
+		if (nr == EXO_NR_XN_ENTRY_LOCK)
+			arg.words[1] |= EXO_XN_LOCK_TRY;	/* nobody is there who would unlock */
 		if (nr == EXO_NR_XN_ROOT_SET)
 			continue;	/* it may delete the root, and is right then */
 		/* The size is larger than it knows: the tail must be zero. */
@@ -778,7 +781,9 @@ TEST_LONG(hostile__values, 120)
 					sizeof(struct exo_xn_root_set), sizeof(struct exo_xn_read),
 					sizeof(struct exo_xn_apply), sizeof(struct exo_xn_commit),
 					sizeof(struct exo_xn_bind), sizeof(struct exo_xn_unbind),
-					sizeof(struct exo_xn_io) };
+					sizeof(struct exo_xn_io), sizeof(struct exo_xn_entry),
+					sizeof(struct exo_xn_entry_lock),
+					sizeof(struct exo_xn_entry_io), sizeof(struct exo_xn_speculate) };
 
 				arg.words[0] = sizes[nr - EXO_NR_XN_CHECK];
 			}

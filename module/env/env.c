@@ -8,6 +8,7 @@
 
 #include "dev.h"
 #include "env/env.h"
+#include "mem/frame.h"
 #include "trace.h"
 
 LIST_HEAD(exo_envs);
@@ -75,6 +76,44 @@ err_ring:
 err_free:
 	kfree(env);
 	return ERR_PTR(ret);
+}
+
+/**
+ * exo_env_keeper() - an owner of frames that is no open file
+ * @user: who is charged for them
+ * @tell: called for what others are told by events: EXO_EVENT_REVOKE; under spinlocks
+ * @arg: for it
+ *
+ * It owns frames, and is asked for them, as any environment; it has nothing else, is in no list that user space
+ * sees, and counts as none of its uid's environments: it reserves no minimum.
+ *
+ * Context: may sleep.
+ * Return: the keeper, until exo_frames_env_exit() and exo_env_put(); ERR_PTR(-ENOMEM).
+ */
+struct exo_env *exo_env_keeper(struct exo_user *user, void (*tell)(void *arg, u32 type), void *arg)
+{
+	struct exo_env *env = kzalloc(sizeof(*env), GFP_KERNEL);
+	int ret;
+
+	if (!env)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&env->ref);
+	INIT_LIST_HEAD(&env->node);
+	INIT_RCU_WORK(&env->free_work, free_work);
+	env->tell = tell;
+	env->tell_arg = arg;
+	mutex_lock(&exo_envs_lock);
+	env->number = ++last_number;
+	mutex_unlock(&exo_envs_lock);
+	exo_user_hold(user);
+	env->user = user;
+	ret = exo_frames_env_init(env);
+	if (ret) {
+		exo_user_put(user);
+		kfree(env);
+		return ERR_PTR(ret);
+	}
+	return env;
 }
 
 /**

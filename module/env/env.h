@@ -130,6 +130,10 @@ struct exo_event_ring {
  * @ring: events
  * @mem: the mem noun's own
  * @graft: the graft noun's own
+ * @xn: the xn noun's own
+ * @tell: a keeper: no file, but an owner of frames inside the module, told so instead of by events. Under
+ *	spinlocks; NULL for all others
+ * @tell_arg: for @tell
  */
 struct exo_env {
 	u64 number;
@@ -143,6 +147,8 @@ struct exo_env {
 	struct exo_mem_env *mem;
 	struct exo_graft_env *graft;
 	struct exo_xn_env *xn;
+	void (*tell)(void *arg, u32 type);
+	void *tell_arg;
 };
 
 /* All live environments, in order of number. */
@@ -154,6 +160,8 @@ extern struct workqueue_struct *exo_env_wq;
 
 /* env/env.c */
 struct exo_env *exo_env_create(struct file *file);	/* or ERR_PTR */
+/* An owner of frames without a file; not in exo_envs. It ends with exo_frames_env_exit() and exo_env_put(). */
+struct exo_env *exo_env_keeper(struct exo_user *user, void (*tell)(void *arg, u32 type), void *arg);
 void exo_env_publish(struct exo_env *env);
 void exo_env_abort(struct exo_env *env);
 void exo_env_kill(struct exo_env *env);

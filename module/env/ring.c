@@ -112,6 +112,10 @@ static void post(struct exo_event_ring *ring, u32 type, u64 a0, u64 a1, u64 a2, 
  */
 void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3)
 {
+	if (unlikely(env->tell)) {
+		env->tell(env->tell_arg, type);
+		return;
+	}
 	post(&env->ring, type, a0, a1, a2, a3);
 	exo_env_get(env);
 	if (!queue_work(exo_env_wq, &env->ring.signal_work))

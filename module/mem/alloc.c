@@ -581,3 +581,44 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
 	trace_exo_alloc(env->number, cmd->flags, cmd->count, cmd->out_done, ret);
 	return ret;
 }
+
+/**
+ * exo_frame_take() - a frame for a keeper
+ * @env: keeper (exo_env_keeper())
+ * @nr: its number
+ * @generation: of it; when it is another the frame is gone
+ *
+ * Zeroed even if it was the keeper's before: it keeps frames for many.
+ *
+ * Context: sleeps.
+ * Return: 0; -EDQUOT, -ENOSPC, -ENOMEM as EXO_MEM_ALLOC.
+ */
+int exo_frame_take(struct exo_env *env, u32 *nr, u64 *generation)
+{
+	struct request req = {
+		.mem = exo_mem(env),
+		.how = EXO_ALLOC_ANY,
+		.node = EXO_POOL_NODE_ANY,
+	};
+	u32 mine;
+	int ret;
+
+	ret = exo_user_charge_frames(env->user, 1, &mine);
+	if (ret)
+		return ret;
+	ret = exo_spares_add(req.mem, 1);
+	if (ret)
+		exo_user_uncharge_frames(env->user, 1);
+	else if (take(&req, 1, mine, nr, &ret) == 1)
+		ret = 0;
+	else
+		uncharge(req.mem, 1);
+	exo_user_took_own(mine);
+	if (ret)
+		return ret;
+	exo_log_forget(req.mem);
+	if (exo_frame(*nr)->last_owner == env->number)
+		zero_frame(exo_frame(*nr));
+	own(req.mem, nr, 1, generation);
+	return 0;
+}

@@ -310,6 +310,13 @@ int exo_table_mmap(struct exo_env *env, struct vm_area_struct *vma);
  */
 void exo_window_unmap_frames(const u32 *frames, u32 n);
 
+/* Frames of a keeper (exo_env_keeper()), one at a time. */
+int exo_frame_take(struct exo_env *env, u32 *nr, u64 *generation);
+void exo_frame_give(struct exo_env *env, u32 nr, u64 generation);
+int exo_frame_shut(struct exo_env *env, u32 nr, u64 *generation);
+struct page *exo_frame_pin(struct exo_env *env, u32 nr, u64 generation);
+u32 exo_frames_wanted(struct exo_env *env);
+
 /* Handlers (frame side). */
 int exo_mem_pool_op(struct exo_env *env, void *arg);
 int exo_mem_alloc_op(struct exo_env *env, void *arg);

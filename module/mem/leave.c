@@ -355,3 +355,32 @@ bool exo_frame_quarantined(u32 nr, const struct exo_user *user)
 	spin_unlock(&quarantine_lock);
 	return ret;
 }
+
+/**
+ * exo_frame_give() - a keeper gives a frame back, unless it is gone already
+ * @env: keeper
+ * @nr: frame
+ * @generation: of it
+ *
+ * Context: sleeps; nothing is held that a fault takes.
+ */
+void exo_frame_give(struct exo_env *env, u32 nr, u64 generation)
+{
+	struct exo_mem_env *mem = exo_mem(env);
+	struct exo_frame *frame = exo_frame(nr);
+	bool mine;
+
+	mutex_lock(&mem->leave_lock);
+	spin_lock(&mem->frames_lock);
+	mine = frame->owner == env && frame->phase == EXO_PHASE_TAKEN &&
+	       frame->generation == generation;
+	if (mine)
+		exo_frame_give_up_locked(mem, frame);
+	spin_unlock(&mem->frames_lock);
+	if (mine) {
+		exo_revoke_given(mem, 1);
+		exo_frames_unmap(&nr, 1, NULL, NULL, NULL);
+		exo_held_drop(mem, exo_frames_leave(mem, &nr, 1));
+	}
+	mutex_unlock(&mem->leave_lock);
+}

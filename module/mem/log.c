@@ -107,6 +107,22 @@ static int log_step(struct exo_mem_env *mem, struct exo_mem_taken __user *user, 
 }
 
 /**
+ * exo_log_forget() - nobody will read the log of a keeper: empty it
+ * @mem: the keeper's
+ *
+ * Context: any but interrupts; takes revoke_lock.
+ */
+void exo_log_forget(struct exo_mem_env *mem)
+{
+	LIST_HEAD(entries);
+
+	if (!READ_ONCE(mem->nr_log))
+		return;
+	log_cut(mem, U32_MAX, &entries);
+	exo_log_entries_free(&entries);
+}
+
+/**
  * exo_mem_log_op() - EXO_MEM_LOG
  * @env: whose log
  * @arg: struct exo_mem_log

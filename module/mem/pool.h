@@ -114,6 +114,7 @@ struct exo_log_entry {
 struct exo_log_entry *exo_log_entry_alloc(void);
 void exo_log_entries_free(struct list_head *entries);
 void exo_log_write(struct exo_mem_env *mem, const struct exo_mem_taken *taken);
+void exo_log_forget(struct exo_mem_env *mem);
 
 /* mem/revoke.c */
 int exo_revoke_init(void);

@@ -505,3 +505,62 @@ void exo_share_init(void)
 {
 	exo_cap_register(EXO_CAP_FRAME, &frame_cap_ops);
 }
+
+/**
+ * exo_frame_pin() - the page of a keeper's frame
+ * @env: keeper
+ * @nr: frame
+ * @generation: of it
+ *
+ * Context: any but interrupts; takes frames_lock.
+ * Return: the page with a reference; NULL: the frame is gone.
+ */
+struct page *exo_frame_pin(struct exo_env *env, u32 nr, u64 generation)
+{
+	struct exo_frame *frame = exo_frame(nr);
+	struct page *page = NULL;
+	struct exo_env *owner;
+
+	rcu_read_lock();
+	owner = exo_frame_lock(frame);
+	if (owner) {
+		if (owner == env && frame->phase == EXO_PHASE_TAKEN &&
+		    frame->generation == generation) {
+			page = frame->page;
+			get_page(page);
+		}
+		exo_frame_unlock(owner);
+	}
+	rcu_read_unlock();
+	return page;
+}
+
+/**
+ * exo_frame_shut() - a keeper's frame is reached by nobody any more but by the keeper itself
+ * @env: keeper
+ * @nr: frame
+ * @generation: of it; written: the new one
+ *
+ * Context: sleeps; nothing is held that a fault takes.
+ * Return: 0; -ESTALE: the frame is gone; -EBUSY: somebody who has it is just unmapping it.
+ */
+int exo_frame_shut(struct exo_env *env, u32 nr, u64 *generation)
+{
+	int ret = frame_revoke(env, nr, *generation);
+
+	if (ret != -ESTALE)
+		*generation = READ_ONCE(exo_frame(nr)->generation);
+	return ret;
+}
+
+/**
+ * exo_frames_wanted() - how many frames is a keeper asked for?
+ * @env: keeper
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_frames_wanted(struct exo_env *env)
+{
+	return READ_ONCE(exo_mem(env)->asks.total);
+}

@@ -38,7 +38,7 @@ static void wait_inflight(struct exo_xn_binding *binding)
 static void make_stale(struct exo_xn_binding *binding)
 {
 	WRITE_ONCE(binding->stale, true);
-	/* Pairs with the one in look_up(): either they see it, or they are counted. */
+	/* Pairs with the one in exo_xn_binding_look(): either they see it, or they are counted. */
 	smp_mb();
 }
 
@@ -60,11 +60,15 @@ static void binding_free(struct exo_xn_binding *binding)
 {
 	struct exo_xn_disk_dev *disk = binding->disk;
 
+	/* First: somebody may wait for its locks, and the disk may be busy. */
+	if (binding->hold)
+		exo_xn_hold_end(disk, binding->hold);
 	mutex_lock(&disk->lock);
 	make_stale(binding);
 	wait_inflight(binding);
 	unlink(binding);
 	mutex_unlock(&disk->lock);
+	exo_xn_hold_put(binding->hold);
 	exo_xn_disk_put(disk);
 	kfree_rcu(binding, rcu);
 }
@@ -75,7 +79,8 @@ static void binding_free(struct exo_xn_binding *binding)
  * @block: first
  * @count: how many
  *
- * Bindings that have any of them are stale from here on, and none of their I/O is in flight.
+ * Bindings that have any of them are stale from here on, and none of their I/O is in flight. The
+ * registry has no entries of them.
  *
  * Context: sleeps; the disk's lock is held.
  */
@@ -87,11 +92,12 @@ void exo_xn_drain(struct exo_xn *xn, u64 block, u64 count)
 	lockdep_assert_held(&disk->lock);
 	list_for_each_entry(binding, &disk->bindings, node) {
 		if (binding->block >= block + count ||
-		    binding->block + binding->count <= block)
+		    binding->block + max(binding->count, 1U) <= block)
 			continue;
 		make_stale(binding);
 		wait_inflight(binding);
 	}
+	exo_xn_reg_drop(disk, block, count);
 }
 
 /**
@@ -114,8 +120,15 @@ void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk)
 
 /* Looking up --------------------------------------------------------------------------------- */
 
-/* Counted in flight, whether or not its unit changed; NULL; -ESTALE. */
-static struct exo_xn_binding *look_up(struct exo_env *env, u32 number)
+/**
+ * exo_xn_binding_look() - a binding, whether or not its unit changed
+ * @env: environment
+ * @number: of its binding
+ *
+ * Context: any but interrupts.
+ * Return: the binding, in flight until exo_xn_binding_end(); NULL; ERR_PTR(-ESTALE).
+ */
+struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
 {
 	struct exo_xn_binding *binding;
 
@@ -138,6 +151,24 @@ static bool is_current(const struct exo_xn_binding *binding)
 	return READ_ONCE(binding->unit->generation) == READ_ONCE(binding->generation);
 }
 
+/* Does its unit own the blocks, and may it have them? Under the disk's lock. */
+static int check_unit(struct exo_xn *xn, const struct exo_xn_binding *binding,
+		      const struct exo_xn_unit *unit)
+{
+	const struct exo_xn_who *who = &binding->who;
+	u32 rights = binding->rights;
+
+	if (binding->count)
+		return exo_xn_bind_check(xn, unit, who, binding->block, binding->count, rights);
+	if ((rights & EXO_RIGHT_READ) && !exo_xn_may(xn, unit, who, EXO_XN_MAY_READ, EXO_XN_SELF,
+						     unit->block, unit->blocks))
+		return -EACCES;
+	if ((rights & EXO_RIGHT_WRITE) && !exo_xn_may(xn, unit, who, EXO_XN_MAY_WRITE,
+						      EXO_XN_SELF, unit->block, unit->blocks))
+		return -EACCES;
+	return 0;
+}
+
 /* Under the disk's lock: what is in its list stays. */
 static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32 number)
 {
@@ -150,9 +181,7 @@ static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32
 		return 0;	/* another one: the next look says what it is */
 	if (binding->stale)
 		return -ESTALE;
-	ret = binding->unit->now ? exo_xn_bind_check(disk->xn, binding->unit, &binding->who,
-						     binding->block, binding->count,
-						     binding->rights) : -ESTALE;
+	ret = binding->unit->now ? check_unit(disk->xn, binding, binding->unit) : -ESTALE;
 	if (!ret)
 		WRITE_ONCE(binding->generation, binding->unit->generation);
 	return ret == -ENOENT ? -ESTALE : ret;
@@ -194,7 +223,7 @@ struct exo_xn_binding *exo_xn_binding_begin(struct exo_env *env, u32 number, boo
 	int ret;
 
 	for (;;) {
-		binding = look_up(env, number);
+		binding = exo_xn_binding_look(env, number);
 		if (unlikely(IS_ERR_OR_NULL(binding)))
 			return binding ?: ERR_PTR(-ENOENT);
 		if (likely(is_current(binding)))
@@ -221,7 +250,7 @@ static int parent_of(struct exo_xn *xn, const struct exo_xn_bind *cmd, struct ex
 }
 
 static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
-		       struct exo_xn_binding *binding, struct exo_xn_bind *cmd)
+		       struct exo_xn_binding *binding, const struct exo_xn_bind *cmd, u32 *number)
 {
 	struct exo_xn_unit *unit;
 	int ret;
@@ -230,16 +259,22 @@ static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
 		return -ENOENT;
 	ret = parent_of(disk->xn, cmd, &unit);
 	if (!ret)
-		ret = exo_xn_bind_check(disk->xn, unit, &binding->who, cmd->block, cmd->count,
-					cmd->rights);
+		ret = check_unit(disk->xn, binding, unit);
+	if (ret)
+		return ret;
+	if (binding->hold)
+		ret = exo_xn_reg_enter(disk, binding, cmd->parent);
 	if (ret)
 		return ret;
 	binding->unit = unit;
 	binding->generation = unit->generation;
-	ret = xa_alloc(&env->xn->bindings, &cmd->out_binding, binding,
-		       XA_LIMIT(1, EXO_XN_BINDINGS), GFP_KERNEL_ACCOUNT);
-	if (ret)
+	ret = xa_alloc(&env->xn->bindings, number, binding, XA_LIMIT(1, EXO_XN_BINDINGS),
+		       GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		if (binding->hold)
+			exo_xn_hold_end(disk, binding->hold);
 		return ret == -EBUSY ? -EOVERFLOW : ret;
+	}
 	exo_xn_unit_get(unit);
 	list_add(&binding->node, &disk->bindings);
 	disk->nr_bindings++;
@@ -256,6 +291,54 @@ static int check_bind(const struct exo_xn_bind *cmd)
 }
 
 /**
+ * exo_xn_binding_make() - what EXO_XN_BIND does
+ * @env: whose it will be
+ * @cmd: checked; @count 0: of @parent itself
+ * @hold: in the registry; it is the binding's from here on, and gone on an error. Or NULL
+ * @number: the binding's
+ *
+ * Context: sleeps.
+ * Return: as exo_xn_bind_op().
+ */
+int exo_xn_binding_make(struct exo_env *env, const struct exo_xn_bind *cmd,
+			struct exo_xn_hold *hold, u32 *number)
+{
+	struct exo_xn_binding *binding;
+	struct exo_xn_disk_dev *disk;
+	int ret = -ENOMEM;
+
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		goto err_hold;
+	INIT_LIST_HEAD(&binding->node);
+	binding->block = cmd->block;
+	binding->count = cmd->count;
+	binding->root = cmd->root;
+	binding->rights = cmd->rights;
+	binding->hold = hold;
+	ret = exo_xn_who_keys(env, &binding->who, cmd->keys, cmd->nr_keys, binding->keys);
+	if (ret)
+		goto err_free;
+	disk = exo_xn_disk_get(cmd->disk);
+	if (!disk) {
+		ret = -ENOENT;
+		goto err_free;
+	}
+	binding->disk = disk;
+	mutex_lock(&disk->lock);
+	ret = bind_locked(env, disk, binding, cmd, number);
+	mutex_unlock(&disk->lock);
+	if (!ret)
+		return 0;
+	exo_xn_disk_put(disk);
+err_free:
+	kfree(binding);
+err_hold:
+	exo_xn_hold_put(hold);
+	return ret;
+}
+
+/**
  * exo_xn_bind_op() - EXO_XN_BIND
  * @env: whose it will be
  * @arg: struct exo_xn_bind
@@ -267,43 +350,28 @@ static int check_bind(const struct exo_xn_bind *cmd)
 int exo_xn_bind_op(struct exo_env *env, void *arg)
 {
 	struct exo_xn_bind *cmd = arg;
-	struct exo_xn_binding *binding;
-	struct exo_xn_disk_dev *disk;
 	int ret;
 
 	cmd->out_binding = 0;
 	ret = check_bind(cmd);
-	if (ret)
-		return ret;
-	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		return -ENOMEM;
-	INIT_LIST_HEAD(&binding->node);
-	binding->block = cmd->block;
-	binding->count = cmd->count;
-	binding->root = cmd->root;
-	binding->rights = cmd->rights;
-	ret = exo_xn_who_keys(env, &binding->who, cmd->keys, cmd->nr_keys, binding->keys);
-	if (ret)
-		goto err_free;
-	disk = exo_xn_disk_get(cmd->disk);
-	if (!disk) {
-		ret = -ENOENT;
-		goto err_free;
-	}
-	binding->disk = disk;
-	mutex_lock(&disk->lock);
-	ret = bind_locked(env, disk, binding, cmd);
-	mutex_unlock(&disk->lock);
-	if (ret) {
-		exo_xn_disk_put(disk);
-		goto err_free;
-	}
-	return 0;
+	return ret ?: exo_xn_binding_make(env, cmd, NULL, &cmd->out_binding);
+}
 
-err_free:
-	kfree(binding);
-	return ret;
+/**
+ * exo_xn_binding_break() - give a binding up; none of its I/O is in flight afterwards
+ * @env: whose it is
+ * @number: of it
+ *
+ * Context: sleeps.
+ * Return: false: there is none.
+ */
+bool exo_xn_binding_break(struct exo_env *env, u32 number)
+{
+	struct exo_xn_binding *binding = xa_erase(&env->xn->bindings, number);
+
+	if (binding)
+		binding_free(binding);
+	return binding;
 }
 
 /**
@@ -317,15 +385,10 @@ err_free:
 int exo_xn_unbind_op(struct exo_env *env, void *arg)
 {
 	const struct exo_xn_unbind *cmd = arg;
-	struct exo_xn_binding *binding;
 
 	if (cmd->flags || cmd->reserved)
 		return -EINVAL;
-	binding = xa_erase(&env->xn->bindings, cmd->binding);
-	if (!binding)
-		return -ENOENT;
-	binding_free(binding);
-	return 0;
+	return exo_xn_binding_break(env, cmd->binding) ? 0 : -ENOENT;
 }
 
 /* Environments ------------------------------------------------------------------------------- */

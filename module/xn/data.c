@@ -99,8 +99,10 @@ static void complete_req(struct exo_xn_req *req)
 	struct exo_xn_binding *binding = req->binding;
 	int ret = req->status ? -EIO : 0;
 
-	if (!ret && req->kind == EXO_XN_IO_WRITE)
+	if (!ret && req->kind == EXO_XN_IO_WRITE) {
+		exo_xn_reg_wrote(binding->disk, req->block, req->count);
 		exo_xn_written(binding->disk->xn, req->block, req->count);
+	}
 	if (!ret && req->commit && req->ucmd) {
 		req->disk = binding->disk;
 		kref_get(&req->disk->ref);
@@ -382,8 +384,10 @@ static int zero(struct exo_xn_binding *binding, u64 block, u32 count)
 			if (readable >> i & 1)
 				ret = blkdev_issue_zeroout(disk->bdev.bdev, sector_of(block + i),
 							   len * SECTORS, GFP_KERNEL, 0);
-			if (!ret && (readable >> i & 1))
+			if (!ret && (readable >> i & 1)) {
+				exo_xn_reg_wrote(disk, block + i, len);
 				exo_xn_written(disk->xn, block + i, len);
+			}
 		}
 		if (!ret && fatal_signal_pending(current))
 			return -EINTR;

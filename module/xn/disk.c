@@ -41,6 +41,7 @@ static void disk_free(struct kref *ref)
 	struct exo_xn_disk_dev *disk = container_of(ref, struct exo_xn_disk_dev, ref);
 
 	bioset_exit(&disk->bios);
+	exo_xn_reg_free(disk);
 	kfree(disk);
 }
 
@@ -72,6 +73,7 @@ static struct exo_xn_disk_dev *disk_new(u64 user_path)
 	kref_init(&disk->ref);
 	mutex_init(&disk->lock);
 	INIT_LIST_HEAD(&disk->bindings);
+	exo_xn_reg_setup(disk);
 	ret = bioset_init(&disk->bios, 64, offsetof(struct exo_xn_req, bio), BIOSET_NEED_BVECS);
 	if (ret)
 		goto err_free;
@@ -273,6 +275,10 @@ static int engine_end(struct exo_xn_disk_dev *disk, bool force)
 		return -EBUSY;
 	exo_xn_bindings_drop(disk);
 	walk_drop(disk);
+	ret = exo_xn_reg_flush(disk);
+	if (ret && !force)
+		return ret;
+	exo_xn_reg_drop(disk, 0, U64_MAX);
 	ret = exo_xn_detach(disk->xn);
 	if (ret && !force)
 		return ret;
@@ -294,6 +300,7 @@ static int disk_detach(u32 number, bool force)
 	if (ret)
 		return ret;
 	xa_erase(&disks, number);
+	exo_xn_reg_end(disk);
 	disk_close(disk);
 	synchronize_rcu();
 	exo_xn_disk_put(disk);

@@ -8,8 +8,22 @@
 
 static int noun_init(void)
 {
+	int ret;
+
 	exo_xn_templates_init();
-	return exo_xn_data_init();
+	ret = exo_xn_data_init();
+	if (ret)
+		return ret;
+	ret = exo_xn_reg_init();
+	if (ret)
+		exo_xn_data_exit();
+	return ret;
+}
+
+static void noun_exit(void)
+{
+	exo_xn_reg_exit();
+	exo_xn_data_exit();
 }
 
 static u64 noun_features(void)
@@ -48,9 +62,11 @@ const struct exo_noun exo_xn_noun = {
 	.ops = xn_ops,
 	.nr_ops = ARRAY_SIZE(xn_ops),
 	.init = noun_init,
-	.exit = exo_xn_data_exit,
+	.exit = noun_exit,
 	.env_init = exo_xn_env_init,
 	.env_exit = exo_xn_env_exit,
 	.env_free = exo_xn_env_free,
+	.mmap_kinds = BIT(EXO_MMAP_KIND(EXO_MMAP_XN)),
+	.mmap = exo_xn_table_mmap,
 	.features = noun_features,
 };

@@ -26,6 +26,7 @@
 #include "compat/blkdev.h"
 #include "core/xn.h"
 #include "env/env.h"
+#include "xn/registry.h"
 
 struct io_uring_cmd;
 struct exo_xn_wait;
@@ -48,6 +49,7 @@ struct exo_xn_wait;
  * @requested: bit n: somebody waits for a commit of root n; under @lock
  * @seq: of the last transaction, under @lock
  * @bios: for all I/O; a struct exo_xn_req stands before each bio
+ * @reg: the buffer registry
  * @name: of the device
  */
 struct exo_xn_disk_dev {
@@ -63,6 +65,7 @@ struct exo_xn_disk_dev {
 	unsigned long requested[BITS_TO_LONGS(EXO_XN_ROOTS + 1)];
 	u64 seq;
 	struct bio_set bios;
+	struct exo_xn_reg reg;
 	char name[32];
 };
 
@@ -84,13 +87,14 @@ struct exo_xn_env {
  * @unit: that owns the blocks, held; NULL when @node is empty
  * @generation: of the unit, when it was checked
  * @block: first
- * @count: blocks
+ * @count: blocks; 0: @unit itself, for the locks of its entry
  * @root: number
  * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE
  * @stale: its blocks were freed, or the disk is gone
  * @inflight: I/O under way, and who is just looking
  * @who: on whose behalf it was made; asked again when the unit changed
  * @keys: that @who presented
+ * @hold: of its entry in the registry, or NULL
  */
 struct exo_xn_binding {
 	struct rcu_head rcu;
@@ -106,6 +110,7 @@ struct exo_xn_binding {
 	atomic_t inflight;
 	struct exo_xn_who who;
 	struct exo_xn_key keys[EXO_XN_KEYS];
+	struct exo_xn_hold *hold;
 };
 
 /**
@@ -188,17 +193,15 @@ int exo_xn_commit_op(struct exo_env *env, void *arg);
 struct exo_xn_binding *exo_xn_binding_begin(struct exo_env *env, u32 number, bool nowait);
 void exo_xn_binding_end(struct exo_xn_binding *binding);
 void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk);
+int exo_xn_binding_make(struct exo_env *env, const struct exo_xn_bind *cmd,
+			struct exo_xn_hold *hold, u32 *number);
+bool exo_xn_binding_break(struct exo_env *env, u32 number);
+struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number);
 int exo_xn_bind_op(struct exo_env *env, void *arg);
 int exo_xn_unbind_op(struct exo_env *env, void *arg);
 int exo_xn_env_init(struct exo_env *env);
 void exo_xn_env_exit(struct exo_env *env);
 void exo_xn_env_free(struct exo_env *env);
-
-/* xn/registry.c */
-int exo_xn_entry_op(struct exo_env *env, void *arg);
-int exo_xn_entry_lock_op(struct exo_env *env, void *arg);
-int exo_xn_entry_io_op(struct exo_env *env, void *arg);
-int exo_xn_speculate_op(struct exo_env *env, void *arg);
 
 /* xn/data.c */
 int exo_xn_io_op(struct exo_env *env, void *arg);

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The buffer registry: who owns its frames, and how they go.
+ *
+ * A keeper is asked for frames as any environment; its worker gives them in this order: entries that nobody
+ * holds and whose block has their content; those that somebody holds; and what is dirty, which is made
+ * unreachable, written, and then given. What isn't given in time is taken by force, dirty or not: that
+ * is seen by the frame's generation, and counted as lost.
+ *
+ * The registry's own worker gives back the frames of entries that were dropped, and writes what is dirty and held by
+ * nobody: its program is dead, or has given it up.
+ */
+#include <linux/bitmap.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "mem/frame.h"
+#include "xn/xn.h"
+
+static struct workqueue_struct *wq;
+
+static struct exo_xn_disk_dev *disk_of(struct exo_xn_reg *reg)
+{
+	return container_of(reg, struct exo_xn_disk_dev, reg);
+}
+
+/* Frames that go ----------------------------------------------------------------------------- */
+
+/**
+ * struct victim - a frame that is going
+ * @keeper: whose
+ * @frame: number
+ * @generation: of it
+ */
+struct victim {
+	struct exo_xn_keeper *keeper;
+	u32 frame;
+	u64 generation;
+};
+
+/* The entry has its frame no more; it is @out. Under reg->lock. */
+static void detach_locked(struct exo_xn_reg *reg, struct exo_xn_page *page, struct victim *out)
+{
+	*out = (struct victim) { page->keeper, page->frame, page->generation };
+	exo_xn_state_gone(&page->state);
+	if (!page->indexed)
+		return;
+	if (page->state.holders) {
+		exo_xn_page_changed(reg, page);
+		return;
+	}
+	exo_xn_page_remove(reg, page);
+	exo_xn_page_put(page);
+}
+
+static void give(const struct victim *victim)
+{
+	exo_frame_give(victim->keeper->env, victim->frame, victim->generation);
+}
+
+/* The first of the keeper's that may go, with a reference. Under reg->lock. */
+static struct exo_xn_page *choose_locked(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank)
+{
+	struct exo_xn_reg *reg = keeper->reg;
+	struct exo_xn_page *page;
+
+	list_for_each_entry(page, &reg->lru, lru) {
+		if (page->keeper != keeper || !(page->state.bits & EXO_XN_REG_FRAME))
+			continue;
+		exo_xn_page_look(reg, page);
+		if (exo_xn_state_rank(&page->state) != rank)
+			continue;
+		/* Once: what can't be written won't be soon. */
+		if (rank == EXO_XN_RANK_DIRTY && (page->state.bits & EXO_XN_REG_LOST))
+			continue;
+		kref_get(&page->ref);
+		return page;
+	}
+	return NULL;
+}
+
+/* Nobody reaches the frame, then it is written. It is BUSY, so its disk stays. */
+static bool clean(struct exo_xn_reg *reg, struct exo_xn_page *page)
+{
+	u64 generation = page->generation;
+
+	exo_frame_shut(page->keeper->env, page->frame, &generation);
+	spin_lock(&reg->lock);
+	page->generation = generation;
+	spin_unlock(&reg->lock);
+	return !exo_xn_page_finish(disk_of(reg), page);
+}
+
+/* One frame goes. False: there is none of this rank. */
+static bool reclaim_one(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank, u32 *done)
+{
+	struct exo_xn_reg *reg = keeper->reg;
+	struct victim victim = {};
+	struct exo_xn_page *page;
+
+	spin_lock(&reg->lock);
+	page = choose_locked(keeper, rank);
+	if (page && rank != EXO_XN_RANK_DIRTY)
+		detach_locked(reg, page, &victim);
+	else if (page)
+		exo_xn_state_begin(&page->state, EXO_XN_ENTRY_WRITE, 0);
+	spin_unlock(&reg->lock);
+	if (!page)
+		return false;
+	if (rank == EXO_XN_RANK_DIRTY && clean(reg, page)) {
+		spin_lock(&reg->lock);
+		if (exo_xn_state_rank(&page->state) < EXO_XN_RANK_DIRTY) {
+			detach_locked(reg, page, &victim);
+			WRITE_ONCE(reg->table->written, reg->table->written + 1);
+		}
+		spin_unlock(&reg->lock);
+	}
+	if (victim.keeper) {
+		give(&victim);
+		(*done)++;
+	}
+	exo_xn_page_put(page);
+	return true;
+}
+
+/**
+ * exo_xn_reg_reclaim() - some frames of a keeper go
+ * @keeper: keeper
+ * @want: how many
+ * @most: of entries that are at most so dear
+ *
+ * Context: sleeps; no lock of xn's is held, but perhaps reg->gate.
+ * Return: how many went.
+ */
+u32 exo_xn_reg_reclaim(struct exo_xn_keeper *keeper, u32 want, enum exo_xn_reg_rank most)
+{
+	enum exo_xn_reg_rank rank;
+	u32 done = 0;
+
+	for (rank = EXO_XN_RANK_IDLE; rank <= most; rank++)
+		while (done < want && reclaim_one(keeper, rank, &done))
+			cond_resched();
+	return done;
+}
+
+static void keeper_work(struct work_struct *work)
+{
+	struct exo_xn_keeper *keeper = container_of(work, struct exo_xn_keeper, work);
+	u32 want;
+
+	while ((want = exo_frames_wanted(keeper->env)))
+		if (!exo_xn_reg_reclaim(keeper, want, EXO_XN_RANK_DIRTY))
+			break;
+}
+
+/* Keepers ------------------------------------------------------------------------------------ */
+
+static void keeper_told(void *arg, u32 type)
+{
+	struct exo_xn_keeper *keeper = arg;
+
+	if (type == EXO_EVENT_REVOKE)
+		queue_work(wq, &keeper->work);
+}
+
+static struct exo_xn_keeper *keeper_new(struct exo_xn_reg *reg, struct exo_user *user)
+{
+	struct exo_xn_keeper *keeper = kzalloc(sizeof(*keeper), GFP_KERNEL);
+	struct exo_env *env;
+
+	if (!keeper)
+		return ERR_PTR(-ENOMEM);
+	keeper->reg = reg;
+	INIT_WORK(&keeper->work, keeper_work);
+	env = exo_env_keeper(user, keeper_told, keeper);
+	if (IS_ERR(env)) {
+		kfree(keeper);
+		return ERR_CAST(env);
+	}
+	keeper->env = env;
+	list_add(&keeper->node, &reg->keepers);
+	return keeper;
+}
+
+/**
+ * exo_xn_keeper_get() - the keeper of an environment's uid
+ * @reg: registry; its gate is held for reading
+ * @env: environment
+ *
+ * Context: sleeps.
+ * Return: the keeper, as long as the gate is held; ERR_PTR(): -ENOENT: the disk is detached; -ENOMEM.
+ */
+struct exo_xn_keeper *exo_xn_keeper_get(struct exo_xn_reg *reg, struct exo_env *env)
+{
+	struct exo_xn_keeper *keeper;
+
+	lockdep_assert_held(&reg->gate);
+	if (reg->ended)
+		return ERR_PTR(-ENOENT);
+	mutex_lock(&reg->keepers_lock);
+	list_for_each_entry(keeper, &reg->keepers, node)
+		if (keeper->env->user == env->user)
+			goto out;
+	keeper = keeper_new(reg, env->user);
+out:
+	mutex_unlock(&reg->keepers_lock);
+	return keeper;
+}
+
+/**
+ * exo_xn_keeper_take() - a frame, of zeros
+ * @keeper: who is charged; if it can't have one more, one of its own that is idle goes
+ * @frame: its number
+ * @generation: of it
+ *
+ * Context: sleeps; no lock of xn's is held, but reg->gate.
+ * Return: 0; -EDQUOT; -ENOSPC; -ENOMEM.
+ */
+int exo_xn_keeper_take(struct exo_xn_keeper *keeper, u32 *frame, u64 *generation)
+{
+	int ret = exo_frame_take(keeper->env, frame, generation);
+
+	if (ret && exo_xn_reg_reclaim(keeper, 1, EXO_XN_RANK_IDLE))
+		ret = exo_frame_take(keeper->env, frame, generation);
+	return ret;
+}
+
+static void keeper_end(struct exo_xn_keeper *keeper)
+{
+	/* It is told nothing any more, then it does nothing any more. */
+	exo_frames_env_exit(keeper->env);
+	cancel_work_sync(&keeper->work);
+	list_del(&keeper->node);
+	exo_env_put(keeper->env);
+	kfree(keeper);
+}
+
+/* The worker --------------------------------------------------------------------------------- */
+
+static void bury(struct exo_xn_reg *reg)
+{
+	struct exo_xn_page *page;
+	struct victim victim;
+
+	spin_lock(&reg->lock);
+	while ((page = list_first_entry_or_null(&reg->dead, struct exo_xn_page, lru))) {
+		list_del_init(&page->lru);
+		victim.keeper = NULL;
+		if (page->state.bits & EXO_XN_REG_FRAME)
+			detach_locked(reg, page, &victim);
+		spin_unlock(&reg->lock);
+		if (victim.keeper)
+			give(&victim);
+		exo_xn_page_put(page);
+		cond_resched();
+		spin_lock(&reg->lock);
+	}
+	spin_unlock(&reg->lock);
+}
+
+/* The next one that is dirty, with a reference; @all: also those that are held. */
+static struct exo_xn_page *next_dirty(struct exo_xn_reg *reg, bool all)
+{
+	struct exo_xn_page *page;
+
+	spin_lock(&reg->lock);
+	list_for_each_entry(page, &reg->lru, lru) {
+		exo_xn_page_look(reg, page);
+		if (!(page->state.bits & EXO_XN_REG_DIRTY) || (page->state.bits & EXO_XN_REG_LOST))
+			continue;
+		if (page->state.holders && !all)
+			continue;
+		kref_get(&page->ref);
+		goto out;
+	}
+	page = NULL;
+out:
+	spin_unlock(&reg->lock);
+	return page;
+}
+
+static void count_written(struct exo_xn_reg *reg)
+{
+	spin_lock(&reg->lock);
+	WRITE_ONCE(reg->table->written, reg->table->written + 1);
+	spin_unlock(&reg->lock);
+}
+
+/*
+ * That it is in the index says whose its block is: who frees blocks drops entries first, and waits for
+ * those that are BUSY.
+ */
+static void write_idle(struct exo_xn_reg *reg)
+{
+	struct exo_xn_disk_dev *disk = disk_of(reg);
+	struct exo_xn_page *page;
+	bool any = false;
+
+	while ((page = next_dirty(reg, false))) {
+		if (!exo_xn_page_io(disk, page, EXO_XN_ENTRY_WRITE)) {
+			count_written(reg);
+			any = true;
+		}
+		exo_xn_page_put(page);
+		cond_resched();
+	}
+	if (!any)
+		return;
+	/* Nobody is left who would. */
+	mutex_lock(&disk->lock);
+	if (disk->xn)
+		exo_xn_commit_written(disk->xn);
+	mutex_unlock(&disk->lock);
+}
+
+static void reg_work(struct work_struct *work)
+{
+	struct exo_xn_reg *reg = container_of(work, struct exo_xn_reg, work);
+
+	bury(reg);
+	write_idle(reg);
+}
+
+/**
+ * exo_xn_reg_work() - there is something for the registry's worker
+ * @reg: registry of a disk that is attached, or just being detached
+ *
+ * Context: any.
+ */
+void exo_xn_reg_work(struct exo_xn_reg *reg)
+{
+	queue_work(wq, &reg->work);
+}
+
+/* Disks -------------------------------------------------------------------------------------- */
+
+/**
+ * exo_xn_reg_setup() - the registry of a new disk
+ * @disk: disk
+ */
+void exo_xn_reg_setup(struct exo_xn_disk_dev *disk)
+{
+	struct exo_xn_reg *reg = &disk->reg;
+
+	spin_lock_init(&reg->lock);
+	mutex_init(&reg->keepers_lock);
+	init_rwsem(&reg->gate);
+	xa_init(&reg->blocks);
+	INIT_LIST_HEAD(&reg->lru);
+	INIT_LIST_HEAD(&reg->keepers);
+	INIT_LIST_HEAD(&reg->dead);
+	INIT_WORK(&reg->work, reg_work);
+}
+
+/**
+ * exo_xn_reg_open() - have a table: somebody uses the registry
+ * @reg: registry
+ *
+ * Context: sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int exo_xn_reg_open(struct exo_xn_reg *reg)
+{
+	struct exo_xn_reg_table *table;
+	int ret = 0;
+
+	/* Pairs with the release below: @used is there, too. */
+	if (likely(smp_load_acquire(&reg->table)))
+		return 0;
+	mutex_lock(&reg->keepers_lock);
+	if (!reg->table) {
+		if (!reg->used)
+			reg->used = bitmap_zalloc(EXO_XN_REG_ENTRIES, GFP_KERNEL_ACCOUNT);
+		table = __vmalloc(EXO_XN_REG_BYTES, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+		if (table && reg->used) {
+			smp_store_release(&reg->table, table);
+		} else {
+			vfree(table);
+			ret = -ENOMEM;
+		}
+	}
+	mutex_unlock(&reg->keepers_lock);
+	return ret;
+}
+
+/**
+ * exo_xn_reg_flush() - all that is dirty is written
+ * @disk: its lock is held
+ *
+ * Context: sleeps.
+ * Return: 0, or -EIO: not all could be.
+ */
+int exo_xn_reg_flush(struct exo_xn_disk_dev *disk)
+{
+	struct exo_xn_page *page;
+	int ret = 0;
+
+	lockdep_assert_held(&disk->lock);
+	while ((page = next_dirty(&disk->reg, true))) {
+		if (exo_xn_page_io(disk, page, EXO_XN_ENTRY_WRITE))
+			ret = -EIO;
+		else
+			count_written(&disk->reg);
+		exo_xn_page_put(page);
+		cond_resched();
+	}
+	return ret;
+}
+
+/**
+ * exo_xn_reg_end() - a disk was detached, all its entries dropped: keepers and frames go
+ * @disk: disk, its lock not held
+ *
+ * Context: sleeps.
+ */
+void exo_xn_reg_end(struct exo_xn_disk_dev *disk)
+{
+	struct exo_xn_reg *reg = &disk->reg;
+	struct exo_xn_keeper *keeper, *tmp;
+
+	down_write(&reg->gate);
+	reg->ended = true;
+	cancel_work_sync(&reg->work);
+	bury(reg);
+	list_for_each_entry_safe(keeper, tmp, &reg->keepers, node)
+		keeper_end(keeper);
+	up_write(&reg->gate);
+}
+
+/**
+ * exo_xn_reg_free() - the last reference to a disk is gone
+ * @disk: disk
+ */
+void exo_xn_reg_free(struct exo_xn_disk_dev *disk)
+{
+	vfree(disk->reg.table);
+	bitmap_free(disk->reg.used);
+	xa_destroy(&disk->reg.blocks);
+}
+
+/**
+ * exo_xn_reg_init() - module load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int exo_xn_reg_init(void)
+{
+	wq = alloc_workqueue("exo_xn_reg", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return wq ? 0 : -ENOMEM;
+}
+
+/**
+ * exo_xn_reg_exit() - module unload; no disk is attached
+ */
+void exo_xn_reg_exit(void)
+{
+	destroy_workqueue(wq);
+}
