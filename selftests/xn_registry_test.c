@@ -560,7 +560,7 @@ TEST(speculate__after_acl)
 		ASSERT_EQ(speculate(fd, xt_free_run(fd, disk, 1), 1), -ENOENT);
 		ASSERT_EQ(speculate(fd, block, 8), 0);
 		ASSERT_EQ(state_of(t, block), ahead | EXO_XN_REG_USED);
-		ASSERT_EQ(entry(fd, block, RO, EXO_XN_ENTRY_FRAME, &e), -ENOENT);
+		ASSERT_EQ(entry(fd, block, RO, EXO_XN_ENTRY_FRAME, &e), -EACCES);
 		/* The number of the frame is no secret; it is of no use. */
 		ASSERT_EQ(t_query(fd, row_of(t, block)->frame, 1, &info), 0);
 		ASSERT_EQ(info.rights, 0);
