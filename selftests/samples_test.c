@@ -217,8 +217,8 @@ TEST(graft_encrypt__the_same_in_all_modes)
 	expect("all modes gave the same\n");
 }
 
-/* Two users, two formats, one raw disk; it must be no disk of exo's before, and is none afterwards. */
-TEST_LONG(xn__two_databases, 120)
+/* A disk without anything on it. */
+static const char *blank_disk(void)
 {
 	const char *disk = getenv("EXO_TEST_DISK");
 	static const char zeros[8192];
@@ -234,6 +234,14 @@ TEST_LONG(xn__two_databases, 120)
 	ASSERT_EQ(pwrite(fd, zeros, sizeof(zeros), 0), (ssize_t)sizeof(zeros));
 	ASSERT_EQ(fsync(fd), 0);
 	close(fd);
+	return disk;
+}
+
+/* Two users, two formats, one raw disk; it must be no disk of exo's before, and is none afterwards. */
+TEST_LONG(xn__two_databases, 120)
+{
+	const char *disk = blank_disk();
+
 	ends_well("xn/xn", (char *[]){ "xn", (char *)disk, NULL });
 	expect("alice: a B+tree, \"phone-book\": 400 durable puts, ");
 	expect("bob: a diary, \"diary\": 60 durable entries, 5 blocks\n");
@@ -252,6 +260,21 @@ TEST_LONG(xn__two_databases, 120)
 	expect("has a disk of exo's on it already\n");
 	ends_with(run("xn/xn", (char *[]){ "xn", NULL }), 1);
 	expect("say which block device may be written over: xn /dev/vdb\n");
+}
+
+TEST_LONG(kv__killed_and_recovered, 120)
+{
+	const char *disk = blank_disk();
+
+	ends_well("kv/kv", (char *[]){ "kv", (char *)disk, "3000", "160", NULL });
+	expect("3000 records in 30 groups, ");
+	expect("killed in the middle of round ");
+	expect("recovered: ");
+	expect(" acknowledged rounds are there");
+	ends_with(run("kv/kv", (char *[]){ "kv", (char *)disk, NULL }), 1);
+	expect("has a disk of exo's on it already\n");
+	ends_with(run("kv/kv", (char *[]){ "kv", NULL }), 1);
+	expect("say which block device may be written over: kv /dev/vdb");
 }
 
 /* Somebody who is not in group exo learns what to do about it. */
