@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The SQLite VFS: the same random SQL gives the same answers as on SQLite's own, in all journal modes and page
+ * sizes; what was committed is there after a crash, and nothing else; several processes; full disks.
+ */
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <exo/sqlite_vfs.h>
+
+#include "sqlite_lib.h"
+#include "xn_lib.h"
+
+uint32_t test_pool_frames = 8192;
+
+static char device[32];
+static int root_fd;
+
+/* A new disk, and a place for what processes share. */
+static uint32_t set_up(void)
+{
+	mkdir("/dev/shm", 01777);
+	chmod("/dev/shm", 01777);
+	root_fd = t_open();
+	return xt_disk(root_fd, device);
+}
+
+static void end(uint32_t disk)
+{
+	ASSERT_EQ(xt_detach(root_fd, disk, EXO_XN_DETACH_FORCE), 0);
+}
+
+static void use_vfs(uint32_t frames)
+{
+	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .make_default = 1, .frames = frames };
+	char error[256] = "";
+	int ret;
+
+	opts.error = error;
+	opts.error_size = sizeof(error);
+	ret = exo_sqlite_vfs_register(&opts);
+	if (ret)
+		FAIL("register: %d: %s", ret, error);
+}
+
+static struct exo_sqlite_vfs_stats figures(void)
+{
+	struct exo_sqlite_vfs_stats stats;
+
+	ASSERT_EQ(exo_sqlite_vfs_stats(&stats, sizeof(stats)), 0);
+	return stats;
+}
+
+static long long number(sqlite3 *db, const char *text)
+{
+	sqlite3_stmt *stmt;
+	long long value;
+
+	ASSERT_EQ(sqlite3_prepare_v2(db, text, -1, &stmt, NULL), SQLITE_OK);
+	ASSERT_EQ(sqlite3_step(stmt), SQLITE_ROW);
+	value = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return value;
+}
+
+/* The same answers ----------------------------------------------------------------------------- */
+
+struct vfs_job {
+	struct job job;
+	uint32_t frames;
+};
+
+static void run_on_vfs(void *arg)
+{
+	struct vfs_job *job = arg;
+
+	use_vfs(job->frames);
+	run_job(&job->job);
+	ASSERT_GT(figures().blocks_written, 0);
+}
+
+static void same_answers(unsigned int page_size, const char *journal, uint32_t frames)
+{
+	struct script script = {
+		.journal = journal, .page_size = page_size, .cache_size = 60,
+		.steps = test_rounds(12, 4), .seed = test_seed(),
+	};
+	uint64_t *digest = test_shared(sizeof(*digest)), expected;
+	const char *dir = work_dir();
+	uint32_t disk = set_up();
+	struct vfs_job job;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/db", dir);
+	script.path = path;
+	expected = stock_digest(&script);
+	script.path = "same.db";
+	job = (struct vfs_job){ { script, digest, 0, true }, frames };
+	test_join(test_spawn(run_on_vfs, &job));
+	ASSERT_EQ_FOR(*digest, expected, "page size %u, %s, %u frames", page_size, journal, frames);
+	remove_dir(dir);
+	end(disk);
+}
+
+/* Catches: bytes of a block that are lost or mixed; a journal that isn't what was written. */
+TEST_LONG(delete__same_answers, 90)
+{
+	same_answers(4096, "delete", 0);
+}
+
+TEST_LONG(truncate__same_answers, 90)
+{
+	same_answers(1024, "truncate", 0);
+}
+
+TEST_LONG(persist__same_answers, 90)
+{
+	same_answers(8192, "persist", 0);
+}
+
+TEST_LONG(wal__same_answers, 90)
+{
+	same_answers(4096, "wal", 0);
+}
+
+TEST_LONG(wal_512__same_answers, 90)
+{
+	same_answers(512, "wal", 0);
+}
+
+TEST_LONG(memory_65536__same_answers, 90)
+{
+	same_answers(65536, "memory", 0);
+}
+
+/* Catches: blocks that are replaced while they are dirty, or in use. */
+TEST_LONG(few_frames__same_answers, 90)
+{
+	same_answers(4096, "delete", 64);
+}
+
+TEST_LONG(few_frames_wal__same_answers, 90)
+{
+	same_answers(2048, "wal", 64);
+}
+
+/* Single process ------------------------------------------------------------------------------- */
+
+/* Catches: content or a size that isn't there after everybody closed, in another process. */
+static void write_some(void *arg)
+{
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("some.db");
+	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(id INTEGER PRIMARY KEY, b)", (char *)arg);
+	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<2000) "
+		      "INSERT INTO t SELECT i, printf('%%.*c', 500, 'x')||i FROM c");
+	sql(db, NULL, "DELETE FROM t WHERE id>1500");
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void read_some(void *arg)
+{
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("some.db");
+	ASSERT_EQ(number(db, "SELECT count(*) FROM t"), 1500);
+	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"), 1500 * 500 + 9 + 90 * 2 + 900 * 3 + 501 * 4);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(reopen__content)
+{
+	static const char *const modes[] = { "delete", "wal" };
+	struct exo_xn_attach attach;
+	uint32_t disk, i;
+
+	for (i = 0; i < 2; i++) {
+		disk = set_up();
+		test_join(test_spawn(write_some, (void *)modes[i]));
+		test_join(test_spawn(read_some, NULL));
+		ASSERT_EQ(xt_detach(root_fd, disk, 0), 0);
+		ASSERT_EQ(xt_attach(root_fd, device, &attach), 0);
+		test_join(test_spawn(read_some, NULL));
+		end(attach.out_disk);
+	}
+}
+
+/* Catches: transactions over two databases that aren't one (super-journal). */
+static void two_databases(void *arg)
+{
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("one.db");
+	sql(db, NULL, "ATTACH '@second/two.db' AS two");
+	sql(db, NULL, "CREATE TABLE a(x); CREATE TABLE two.b(x)");
+	sql(db, NULL, "BEGIN; INSERT INTO a VALUES(1); INSERT INTO b VALUES(1); COMMIT");
+	sql(db, NULL, "BEGIN; INSERT INTO a VALUES(2); INSERT INTO b VALUES(2); ROLLBACK");
+	ASSERT_EQ(number(db, "SELECT sum(x) FROM a"), 1);
+	ASSERT_EQ(number(db, "SELECT sum(x) FROM b"), 1);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(attach__two_databases)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(two_databases, NULL));
+	end(disk);
+}
+
+/* Catches: a disk or a quota that is full and breaks a database, or isn't SQLITE_FULL. */
+static void fill_up(void *arg)
+{
+	static const char *const modes[] = { "delete", "wal" };
+	long long rows, had;
+	sqlite3 *db;
+	int ret, i;
+
+	use_vfs(0);
+	for (i = 0; i < 2; i++) {
+		db = db_open(modes[i]);
+		sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(b)", modes[i]);
+		had = 0;
+		do {
+			rows = number(db, "SELECT count(*) FROM t");
+			ASSERT_GE(rows, had);
+			had = rows;
+			ret = sqlite3_exec(db, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c "
+					   "WHERE i<200) INSERT INTO t SELECT randomblob(4000) FROM c",
+					   NULL, NULL, NULL);
+		} while (ret == SQLITE_OK);
+		ASSERT_EQ(ret, SQLITE_FULL);
+		ASSERT_EQ(number(db, "SELECT count(*) FROM t"), had);
+		check_integrity(db);
+		ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+	}
+}
+
+TEST_LONG(full__disk, 90)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(fill_up, NULL));
+	end(disk);
+}
+
+static void make_volume(void *arg)
+{
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("x");
+	sql(db, NULL, "CREATE TABLE x(y)");
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST_LONG(full__quota, 90)
+{
+	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_LIMIT, .max_blocks = 2000 };
+	uint32_t disk = set_up();
+	struct exo_xn_root found;
+
+	test_join(test_spawn(make_volume, NULL));
+	ASSERT_EQ(xt_find(root_fd, disk, "sqlite-0", &found), 0);
+	set.disk = disk;
+	set.root = found.root;
+	ASSERT_EQ(t_ioctl(root_fd, EXO_XN_ROOT_SET, &set), 0);
+	test_join(test_spawn(fill_up, NULL));
+	end(disk);
+}
+
+/* Catches: commits that cost more than they must: requests, transactions of XN. */
+static void count_requests(void *arg)
+{
+	struct exo_sqlite_vfs_stats before, after;
+	sqlite3 *db;
+	int i;
+
+	use_vfs(0);
+	db = db_open("w.db");
+	sql(db, NULL, "PRAGMA journal_mode=%s; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=0;"
+	    "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES(1, 0)", (char *)arg);
+	for (i = 0; i < 10; i++)
+		sql(db, NULL, "UPDATE t SET a=a+1");
+	before = figures();
+	for (i = 0; i < 20; i++)
+		sql(db, NULL, "UPDATE t SET a=a+1");
+	after = figures();
+	test_note("%s: for 20 transactions %llu writes of %llu blocks, %llu of them durable, %llu flushes, %llu commits",
+		  (char *)arg, (unsigned long long)(after.writes - before.writes),
+		  (unsigned long long)(after.blocks_written - before.blocks_written),
+		  (unsigned long long)(after.durable - before.durable),
+		  (unsigned long long)(after.flushes - before.flushes),
+		  (unsigned long long)(after.commits - before.commits));
+	ASSERT_LE(after.commits - before.commits, 1);
+	ASSERT_LE(after.flushes - before.flushes, 1);
+	if (!strcmp(arg, "wal"))
+		ASSERT_LE(after.writes - before.writes, 22);
+	else
+		ASSERT_LE(after.writes - before.writes, 80);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(commit__requests)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(count_requests, "wal"));
+	end(disk);
+	disk = set_up();
+	test_join(test_spawn(count_requests, "delete"));
+	end(disk);
+}
+
+/* Catches: pages in place that aren't what was written; that aren't given at all. */
+static void use_pages_in_place(void *arg)
+{
+	sqlite3 *db;
+
+	use_vfs(0);
+	write_some("wal");
+	db = db_open("some.db");
+	sql(db, NULL, "PRAGMA mmap_size=1000000000; PRAGMA cache_size=10");
+	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"), 1500 * 500 + 9 + 90 * 2 + 900 * 3 + 501 * 4);
+	ASSERT_GT(figures().fetched, 100);
+	sql(db, NULL, "UPDATE t SET b=b||'y' WHERE id%%2=0; PRAGMA wal_checkpoint(truncate)");
+	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"),
+		  1500 * 500 + 9 + 90 * 2 + 900 * 3 + 501 * 4 + 750);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(fetch__in_place)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(use_pages_in_place, NULL));
+	end(disk);
+}
+
+/* Several processes, users --------------------------------------------------------------------- */
+
+struct crowd {
+	const char *journal;
+	unsigned int rounds;
+};
+
+static void count_up(void *arg)
+{
+	const struct crowd *crowd = arg;
+	sqlite3 *db;
+	unsigned int i;
+
+	use_vfs(256);
+	db = db_open("crowd.db");
+	for (i = 0; i < crowd->rounds; i++) {
+		sql(db, NULL, "BEGIN IMMEDIATE; UPDATE t SET n=n+1; INSERT INTO log VALUES(randomblob(300)); COMMIT");
+		ASSERT_EQ(number(db, "SELECT (SELECT count(*) FROM log)=(SELECT n FROM t)"), 1);
+	}
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void crowd_begin(void *arg)
+{
+	const struct crowd *crowd = arg;
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("crowd.db");
+	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(n); INSERT INTO t VALUES(0); CREATE TABLE log(b)",
+	    crowd->journal);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void crowd_end(void *arg)
+{
+	const struct crowd *crowd = arg;
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("crowd.db");
+	ASSERT_EQ(number(db, "SELECT n FROM t"), 4 * crowd->rounds);
+	ASSERT_EQ(number(db, "SELECT count(*) FROM log"), 4 * crowd->rounds);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void run_crowd(const char *journal)
+{
+	struct crowd crowd = { journal, test_rounds(40, 4) };
+	uint32_t disk = set_up(), i;
+	pid_t pids[4];
+
+	test_join(test_spawn(crowd_begin, &crowd));
+	for (i = 0; i < 4; i++)
+		pids[i] = test_spawn(count_up, &crowd);
+	for (i = 0; i < 4; i++)
+		test_join(pids[i]);
+	test_join(test_spawn(crowd_end, &crowd));
+	end(disk);
+}
+
+/* Catches: locks that don't exclude, blocks in frames that another process has changed. */
+TEST_LONG(processes__delete, 90)
+{
+	run_crowd("delete");
+}
+
+TEST_LONG(processes__wal, 90)
+{
+	run_crowd("wal");
+}
+
+/* Catches: locks that outlive their process, transactions that its death leaves half done. */
+static void die_inside(void *arg)
+{
+	volatile uint32_t *said = arg;
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("crowd.db");
+	sql(db, NULL, "PRAGMA cache_size=5; BEGIN IMMEDIATE; UPDATE t SET n=1000000");
+	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<300) "
+		      "INSERT INTO log SELECT randomblob(2000) FROM c");
+	*said = 1;
+	for (;;)
+		pause();
+}
+
+static void killed(const char *journal)
+{
+	struct crowd crowd = { journal, 5 };
+	volatile uint32_t *said = test_shared(sizeof(*said));
+	uint32_t disk = set_up(), i;
+	int status;
+	pid_t pid;
+
+	test_join(test_spawn(crowd_begin, &crowd));
+	for (i = 0; i < 4; i++) {
+		*said = 0;
+		pid = test_spawn(die_inside, (void *)said);
+		while (!*said)
+			test_sleep_ms(5);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		test_join(test_spawn(count_up, &crowd));
+	}
+	test_join(test_spawn(crowd_end, &crowd));
+	end(disk);
+}
+
+TEST(kill__delete)
+{
+	killed("delete");
+}
+
+TEST(kill__wal)
+{
+	killed("wal");
+}
+
+/* Catches: one user's volume that another opens. */
+static void open_anothers(void *arg)
+{
+	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .make_default = 1 };
+	sqlite3 *db;
+
+	t_become(BOB);
+	opts.volume = "sqlite-0";
+	ASSERT_EQ(exo_sqlite_vfs_register(&opts), 0);
+	ASSERT_EQ(sqlite3_open("x", &db), SQLITE_OK);
+	ASSERT_EQ(sqlite3_exec(db, "SELECT * FROM x", NULL, NULL, NULL), SQLITE_CANTOPEN);
+	sqlite3_close(db);
+	ASSERT_EQ(sqlite3_open("@bobs/x", &db), SQLITE_OK);
+	sql(db, NULL, "CREATE TABLE x(y)");
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(user__another)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(make_volume, NULL));
+	test_join(test_spawn(open_anothers, NULL));
+	end(disk);
+}
+
+/* Catches: a VFS without a disk. */
+static void no_disk(void *arg)
+{
+	char error[256] = "";
+	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .error = error, .error_size = sizeof(error) };
+
+	ASSERT_EQ(exo_sqlite_vfs_register(&opts), -ENOENT);
+	ASSERT_TRUE(strstr(error, "exoctl disk attach"));
+	ASSERT_TRUE(!sqlite3_vfs_find("exo"));
+	ASSERT_TRUE(sqlite3_vfs_find(NULL));
+}
+
+TEST(register__no_disk)
+{
+	uint32_t disk = set_up();
+
+	end(disk);
+	test_join(test_spawn(no_disk, NULL));
+}
+
+/* Crashes -------------------------------------------------------------------------------------- */
+
+struct acked {
+	volatile uint64_t transactions;
+};
+
+struct writer {
+	const char *journal;
+	struct acked *acked;
+};
+
+static void write_until_killed(void *arg)
+{
+	const struct writer *writer = arg;
+	uint64_t seed = test_seed();
+	unsigned int i, rows;
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("crash.db");
+	sql(db, NULL, "PRAGMA journal_mode=%s; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=50;"
+		      "PRAGMA cache_size=20", writer->journal);
+	sql(db, NULL, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, txn, b);"
+		      "CREATE INDEX IF NOT EXISTS tb ON t(b)");
+	for (i = 1;; i++) {
+		rows = test_random(&seed) % 30 + 1;
+		sql(db, NULL, "BEGIN; WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<%u) "
+			      "INSERT INTO t(txn, b) SELECT %u, randomblob(200) FROM c", rows, i);
+		if (i % 7 == 0)
+			sql(db, NULL, "UPDATE t SET b=randomblob(200) WHERE id%%13=%u", i % 13);
+		/* What it says of itself must agree. */
+		sql(db, NULL, "INSERT INTO t(txn, b) SELECT -%u, count(*) FROM t WHERE txn>0; COMMIT", i);
+		writer->acked->transactions = i;
+	}
+}
+
+struct checked {
+	uint64_t acked;
+};
+
+static void check_crash(void *arg)
+{
+	const struct checked *checked = arg;
+	long long last;
+	sqlite3 *db;
+
+	use_vfs(0);
+	db = db_open("crash.db");
+	check_integrity(db);
+	if (checked->acked) {
+		last = number(db, "SELECT ifnull(-min(txn), 0) FROM t");
+		if (last < (long long)checked->acked)
+			FAIL("transaction %lld is the last, %llu was acknowledged", last,
+			     (unsigned long long)checked->acked);
+		ASSERT_EQ(number(db, "SELECT max(txn)+min(txn) FROM t"), 0);
+		ASSERT_EQ(number(db, "SELECT (SELECT b FROM t WHERE txn<0 ORDER BY txn LIMIT 1)="
+				     "(SELECT count(*) FROM t WHERE txn>0)"), 1);
+	}
+	/* And it can go on. */
+	sql(db, NULL, "CREATE TABLE after(x); INSERT INTO after VALUES(1)");
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void crash(const char *journal)
+{
+	struct acked *acked = test_shared(sizeof(*acked));
+	struct writer writer = { journal, acked };
+	unsigned int rounds = test_rounds(12, 3), i;
+	struct exo_xn_attach attach;
+	struct checked checked;
+	uint64_t seed = test_seed();
+	char copy[32];
+	uint32_t disk;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < rounds; i++) {
+		acked->transactions = 0;
+		disk = set_up();
+		pid = test_spawn(write_until_killed, &writer);
+		while (!acked->transactions)
+			test_sleep_ms(2);
+		test_sleep_ms(test_random(&seed) % 400);
+		/* What is acknowledged before the copy begins is in it. */
+		checked.acked = acked->transactions;
+		kill(pid, SIGSTOP);
+		xt_crash("disk", "copy", copy);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		end(disk);
+		ASSERT_EQ(xt_attach(root_fd, copy, &attach), 0);
+		ASSERT_EQ(attach.out_quarantined, 0);
+		test_join(test_spawn(check_crash, &checked));
+		end(attach.out_disk);
+		close(root_fd);
+	}
+	test_note("%s: %u crashes, %llu transactions acknowledged before the last", journal, rounds,
+		  (unsigned long long)checked.acked);
+}
+
+TEST_LONG(crash__delete, 120)
+{
+	crash("delete");
+}
+
+TEST_LONG(crash__persist, 120)
+{
+	crash("persist");
+}
+
+TEST_LONG(crash__wal, 120)
+{
+	crash("wal");
+}
