@@ -446,8 +446,9 @@ static void killed(const char *journal)
 	for (i = 0; i < 4; i++) {
 		*said = 0;
 		pid = test_spawn(die_inside, (void *)said);
-		while (!*said)
+		while (!*said && !waitpid(pid, &status, WNOHANG))
 			test_sleep_ms(5);
+		ASSERT_EQ(*said, 1);
 		kill(pid, SIGKILL);
 		ASSERT_EQ(waitpid(pid, &status, 0), pid);
 		test_join(test_spawn(count_up, &crowd));
@@ -593,8 +594,9 @@ static void crash(const char *journal)
 		acked->transactions = 0;
 		disk = set_up();
 		pid = test_spawn(write_until_killed, &writer);
-		while (!acked->transactions)
+		while (!acked->transactions && !waitpid(pid, &status, WNOHANG))
 			test_sleep_ms(2);
+		ASSERT_GT(acked->transactions, 0);
 		test_sleep_ms(test_random(&seed) % 400);
 		/* What is acknowledged before the copy begins is in it. */
 		checked.acked = acked->transactions;

@@ -160,7 +160,7 @@ static int look_up(const char *path, struct volume **out_volume, const char **ou
 		return ret;
 	}
 	ret = volume_get(path, out_volume, out_name);
-	if (ret == -EINVAL || ret == -ENAMETOOLONG)
+	if (ret == -ENAMETOOLONG)
 		vfs_say(SQLITE_CANTOPEN, "\"%s\": a name is NAME or @VOLUME/NAME, NAME shorter than %u bytes",
 			path, VFS_NAME);
 	return ret;

@@ -124,6 +124,8 @@ static int open_volume(const char *name, struct volume **out_volume)
 	return 0;
 
 err_free:
+	if (ret != -EACCES && ret != -EUCLEAN)
+		vfs_say(SQLITE_CANTOPEN, "volume \"%s\" can't be opened: %s", name, exo_strerror(ret));
 	exo_xn_change_end(volume->change);
 	free(volume);
 	return ret;
@@ -147,13 +149,11 @@ int volume_get(const char *path, struct volume **out_volume, const char **out_na
 	if (*path == '@') {
 		slash = strchr(path, '/');
 		if (!slash || slash == path + 1 || slash - path > EXO_XN_NAME - 1)
-			return -EINVAL;
+			return -ENAMETOOLONG;
 		snprintf(name, sizeof(name), "%.*s", (int)(slash - path - 1), path + 1);
 		path = slash + 1;
 	}
-	if (!*path)
-		return -EINVAL;
-	if (strlen(path) >= VFS_NAME)
+	if (!*path || strlen(path) >= VFS_NAME)
 		return -ENAMETOOLONG;
 	*out_name = path;
 	for (volume = vfs.volumes; volume; volume = volume->next) {
