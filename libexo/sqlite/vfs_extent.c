@@ -256,6 +256,7 @@ static int take_run(struct file *file, uint64_t block, uint32_t count)
 	int ret;
 
 	ret = room_for_run(file);
+	last = file->nr_runs ? &file->runs[file->nr_runs - 1] : NULL;	/* they may have moved */
 	if (!ret && chain)
 		ret = exo_xn_find_free(vfs.xn, block + count, 1, &fresh);
 	if (ret)
