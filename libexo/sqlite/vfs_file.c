@@ -24,11 +24,10 @@ static int late_error(struct file *file)
 	return ret;
 }
 
-/* A journal that this process has made, and that nobody else can know of. */
+/* A journal that this process is writing: nobody else can know more of it. */
 static bool is_private(const struct file *file)
 {
-	return file->kind != VFS_KIND_PLAIN && file->known && file->there &&
-	       (!file->head || file->nr_dirty);
+	return file->kind != VFS_KIND_PLAIN && file->nr_dirty;
 }
 
 int file_catch_up(struct file *file)
@@ -145,6 +144,7 @@ static int write_bytes(struct file *file, const char *from, uint32_t count, uint
 		if (at + n > file->size)
 			file->size = at + n;
 	}
+	file->there = true;
 	return 0;
 }
 
@@ -360,8 +360,10 @@ static int unlock_locked(struct conn *conn, int level)
 	if (conn->level > SQLITE_LOCK_SHARED) {
 		ret = write_back(file);
 		share_guard(share);
-		shared->exclusive = 0;
-		shared->pending = 0;
+		if (shared->exclusive == share_seat(share) + 1)
+			shared->exclusive = 0;
+		if (shared->pending == share_seat(share) + 1)
+			shared->pending = 0;
 		if (shared->reserved == share_seat(share) + 1)
 			shared->reserved = 0;
 		shared->shared |= share_bit(share_seat(share));

@@ -187,6 +187,7 @@ void journal_make(struct file *file)
 
 void journal_there(struct file *file)
 {
+	file->there = true;
 	file->head = true;
 	__atomic_store_n(&file->shared->size, file->size, __ATOMIC_RELAXED);
 	__atomic_store_n(&file->shared->state, SHARE_THERE, __ATOMIC_RELEASE);
