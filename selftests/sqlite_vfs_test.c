@@ -92,7 +92,7 @@ static void same_answers(unsigned int page_size, const char *journal, uint32_t f
 {
 	struct script script = {
 		.journal = journal, .page_size = page_size, .cache_size = 60,
-		.steps = frames ? 3 : test_rounds(5, 2), .seed = test_seed(),
+		.steps = frames ? 2 : test_rounds(3, 1), .seed = test_seed(),
 	};
 	uint64_t *digest = test_shared(sizeof(*digest)), expected;
 	const char *dir = work_dir();
@@ -588,7 +588,7 @@ static void crash(const char *journal)
 {
 	struct acked *acked = test_shared(sizeof(*acked));
 	struct writer writer = { journal, acked };
-	unsigned int rounds = test_rounds(5, 2), i;
+	unsigned int rounds = test_rounds(4, 1), i;
 	struct exo_xn_attach attach;
 	struct checked checked;
 	uint64_t seed = test_seed();
