@@ -371,6 +371,53 @@ XN_TEST(xn_change__survives_detach)
 	GOOD(exo_mem_free(env, frames, FRAMES, NULL));
 }
 
+/* Catches: an entry's frame that isn't the same for two handles; locks, states and a table that don't agree. */
+XN_TEST(xn_entry__two_handles)
+{
+	const struct exo_xn_reg_table *table;
+	const struct exo_xn_reg_row *row;
+	struct exo_xn_change *change;
+	struct exo_xn_entry mine, theirs;
+	struct exo_window *window;
+	struct exo_env *env2;
+	struct exo_xn *xn2;
+	uint64_t words[WORDS], unit, block;
+	uint32_t root = make_list("list", &unit), done;
+
+	GOOD(exo_xn_change_begin(xn, root, &change));
+	GOOD(exo_xn_find_free(xn, unit, 80, &block));
+	append(change, root, unit, block, 80);
+	exo_xn_change_end(change);
+	GOOD(exo_env_open(&env2, NULL));
+	GOOD(exo_xn_open(env2, NULL, &xn2));
+	GOOD(exo_xn_read(xn2, root, unit, unit, words, sizeof(words)));
+	GOOD(exo_xn_entry(xn, root, unit, block, RW, EXO_XN_ENTRY_FRAME, &mine));
+	GOOD(exo_xn_entry(xn2, root, unit, block, RW, EXO_XN_ENTRY_FRAME, &theirs));
+	CHECK(mine.out_frame == theirs.out_frame && mine.out_index == theirs.out_index);
+	GOOD(exo_window_map_frames(env, &mine.out_frame, 1, PROT_READ | PROT_WRITE, &window));
+	memcpy(exo_window_base(window), "shared", 7);
+	GOOD(exo_xn_entry_dirty(xn, &mine.out_entry, 1, &done));
+	ASSERT_EQ(done, 1);
+	GOOD(exo_xn_entry_table(xn2, &table));
+	row = (const struct exo_xn_reg_row *)(table + 1) + mine.out_index;
+	CHECK(row->block == block && row->holders == 2 && (row->state & EXO_XN_REG_DIRTY));
+	GOOD(exo_xn_entry_write(xn2, &theirs.out_entry, 1, EXO_XN_IO_DURABLE, NULL));
+	GOOD(exo_xn_entry_read(xn2, &theirs.out_entry, 1, NULL));
+	ASSERT_EQ(row->state & EXO_XN_REG_DIRTY, 0);
+	GOOD(exo_xn_entry_lock(xn, mine.out_entry, 3, EXO_XN_SHARED, 0));
+	ASSERT_EQ(exo_xn_entry_lock(xn2, theirs.out_entry, 2, EXO_XN_EXCLUSIVE, EXO_XN_LOCK_TRY), -EBUSY);
+	GOOD(exo_xn_unbind(xn, mine.out_entry));
+	GOOD(exo_xn_entry_lock(xn2, theirs.out_entry, 2, EXO_XN_EXCLUSIVE, EXO_XN_LOCK_TRY));
+	GOOD(exo_xn_entry_ahead(xn, block, 80));
+	ASSERT_EQ(table->entries, 80);
+	ASSERT_EQ(exo_xn_entry_ahead(xn, 0, 1), -ENOENT);
+	ASSERT_EQ(exo_xn_entry_read(xn, &mine.out_entry, 1, NULL), -ENOENT);
+	exo_xn_entry_table_end(table);
+	GOOD(exo_window_unmap(window));
+	exo_xn_close(xn2);
+	exo_env_close(env2);
+}
+
 XN_TEST(xn_change__refused_as_a_whole)
 {
 	struct exo_xn_change *change;

@@ -240,7 +240,7 @@ static void be_bob(void)
 	_exit(0);
 }
 
-/* Catches: a stranger with a right that acl didn't give. */
+/* Catches: a stranger with a right that acl didn't give (INV-XN-19). */
 TEST(entry__stranger)
 {
 	int fd = setup(XT_PUBLIC, 4);

@@ -231,4 +231,28 @@ int exo_xn_io_discard(struct exo_xn *xn, uint32_t binding, uint32_t offset, uint
 /* What was written to the binding's disk before is durable. */
 int exo_xn_io_flush(struct exo_xn *xn, uint32_t binding);
 
+/* Data: the buffer registry ----------------------------------------------------------------------- */
+
+/*
+ * A block's entry: with EXO_XN_ENTRY_FRAME its frame is imported, the same one for all who may use the block.
+ * The number, out->out_entry, is a binding of one block; exo_xn_unbind() gives it and its locks up.
+ */
+int exo_xn_entry(struct exo_xn *xn, uint32_t root, uint64_t unit, uint64_t block, uint32_t rights,
+		 uint32_t flags, struct exo_xn_entry *out);
+/* mode: enum exo_xn_lock_mode, of all locks in slots or none; flags: 0 (wait) or EXO_XN_LOCK_TRY. */
+int exo_xn_entry_lock(struct exo_xn *xn, uint32_t entry, uint32_t slots, uint32_t mode,
+		      uint32_t flags);
+/* What isn't valid is read; what is dirty is written (flags: 0 or EXO_XN_IO_DURABLE); or is dirty now. */
+int exo_xn_entry_read(struct exo_xn *xn, const uint32_t *entries, uint32_t count,
+		      uint32_t *out_done);
+int exo_xn_entry_write(struct exo_xn *xn, const uint32_t *entries, uint32_t count, uint32_t flags,
+		       uint32_t *out_done);
+int exo_xn_entry_dirty(struct exo_xn *xn, const uint32_t *entries, uint32_t count,
+		       uint32_t *out_done);
+/* Read ahead, any blocks; who passes exo_xn_entry() gets them. */
+int exo_xn_entry_ahead(struct exo_xn *xn, uint64_t block, uint32_t count);
+/* All entries of the disk, to read; the rows follow it. */
+int exo_xn_entry_table(struct exo_xn *xn, const struct exo_xn_reg_table **out_table);
+void exo_xn_entry_table_end(const struct exo_xn_reg_table *table);
+
 #endif
