@@ -44,9 +44,10 @@ $(BUILDS): setup
 
 $(filter-out build-libexo,$(BUILDS)): $(filter build-libexo,$(BUILDS))
 
-# Tests of the grafts that are Linux' own; building alone doesn't fetch them.
-cases: setup
+# Tests that are Linux' and SQLite's own; building alone doesn't fetch them.
+cases: setup $(filter build-libexo build-libexo/sqlite,$(BUILDS))
 	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/unit cases
+	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
 
 ifneq ($(filter check%,$(MAKECMDGOALS)),)
 build-selftests: cases
@@ -79,6 +80,8 @@ soak: all
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
 	@$(TESTS) --time 14400 --env EXO_TEST_ROUNDS=100000 --env 'EXO_TEST_ONLY=load__many_times' \
 		--only graft_load_test 6.1 6.12 7.2
+	@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
+	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=20 --only sqlite_programs_test 6.1 7.2
 
 bench: all
 	@$(MAKE) --no-print-directory -C bench run ID=$(ID)
@@ -106,7 +109,7 @@ install:
 	@[ -n '$(DESTDIR)' ] || /sbin/ldconfig
 
 clean:
-	@for dir in $(SUBDIRS); do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
+	@for dir in $(SUBDIRS) selftests/sqlite; do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
 	@rm -rf build
 
 help:
