@@ -520,6 +520,37 @@ TEST(register__no_disk)
 	test_join(test_spawn(no_disk, NULL));
 }
 
+/* Catches: a child that uses its parent's frames, bindings or locks. */
+static void fork_inside(void *arg)
+{
+	sqlite3 *db, *mine;
+	pid_t pid;
+
+	use_vfs(0);
+	db = db_open("fork.db");
+	sql(db, NULL, "CREATE TABLE t(x); BEGIN IMMEDIATE; INSERT INTO t VALUES(1)");
+	pid = test_fork();
+	if (!pid) {
+		ASSERT_EQ(sqlite3_open("fork.db", &mine), SQLITE_OK);
+		ASSERT_EQ(number(mine, "SELECT count(*) FROM t"), 0);
+		ASSERT_EQ(sqlite3_exec(mine, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_BUSY);
+		_exit(0);
+	}
+	test_join(pid);
+	sql(db, NULL, "COMMIT");
+	ASSERT_EQ(number(db, "SELECT count(*) FROM t"), 1);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+TEST(fork__child)
+{
+	uint32_t disk = set_up();
+
+	test_join(test_spawn(fork_inside, NULL));
+	end(disk);
+}
+
 /* Crashes -------------------------------------------------------------------------------------- */
 
 struct acked {

@@ -100,7 +100,7 @@ struct run {
  * @head: journals: its first block on the disk isn't zeros
  * @synced: journals: since it was made SQLite asked for it to be durable
  * @known: journals: what is said here of it is right
- * @map: its blocks in frames
+ * @map: its blocks in frames; none from @map_end on
  * @dirty: those of them that are dirty
  * @error: of a write that nobody could be told of
  * @shared: what processes share of it
@@ -131,6 +131,7 @@ struct file {
 
 	struct block **map;
 	uint32_t map_room;
+	uint32_t map_end;
 	struct block **dirty;
 	uint32_t nr_dirty;
 	uint32_t dirty_room;

@@ -258,6 +258,8 @@ static int add(struct file *file, uint32_t index, struct block **out_block)
 	block->index = index;
 	block->used = true;
 	file->map[index] = block;
+	if (index >= file->map_end)
+		file->map_end = index + 1;
 	*out_block = block;
 	return 0;
 }
@@ -382,9 +384,11 @@ void cache_drop(struct file *file, uint32_t from)
 			file->dirty[i]->dirty = false;
 	}
 	file->nr_dirty = kept;
-	for (i = from; i < file->map_room; i++)
+	for (i = from; i < file->map_end; i++)
 		if (file->map[i])
 			leave(file, i);
+	if (from < file->map_end)
+		file->map_end = from;
 	if (!from)
 		file->next_read = 0;
 }
@@ -393,7 +397,7 @@ void cache_forget(struct file *file)
 {
 	uint32_t i;
 
-	for (i = 0; i < file->map_room; i++)
+	for (i = 0; i < file->map_end; i++)
 		if (file->map[i] && !file->map[i]->dirty)
 			leave(file, i);
 }

@@ -131,10 +131,31 @@ int extent_load(struct file *file)
 	return ret;
 }
 
+/* The kernel may have forgotten how it came to a unit: it is shown the way again. */
+static int read_path(struct file *file)
+{
+	struct volume *volume = file->volume;
+	uint64_t parent = volume->block;
+	uint32_t i, n;
+	int ret;
+
+	ret = exo_xn_read(vfs.xn, volume->root, parent, parent, &n, sizeof(n));
+	for (i = 0; ret >= 0 && i < file->nr_units; parent = file->units[i++])
+		ret = exo_xn_read(vfs.xn, volume->root, parent, file->units[i], &n, sizeof(n));
+	return ret < 0 ? ret : 0;
+}
+
+static int bind(struct file *file, struct run *run)
+{
+	return exo_xn_bind(vfs.xn, file->volume->root, file->units[file->last / VFS_EXTENTS], run->block,
+			   run->count, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &run->binding);
+}
+
 int extent_find(struct file *file, uint32_t index, struct run **out_run)
 {
 	uint32_t low = 0, high = file->nr_runs, middle;
 	struct run *run = file->last < high ? &file->runs[file->last] : NULL;
+	int ret;
 
 	if (!run || index - run->start >= run->count) {
 		while (low < high) {
@@ -152,8 +173,13 @@ int extent_find(struct file *file, uint32_t index, struct run **out_run)
 	*out_run = run;
 	if (likely(run->binding))
 		return 0;
-	return exo_xn_bind(vfs.xn, file->volume->root, file->units[file->last / VFS_EXTENTS], run->block,
-			   run->count, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &run->binding);
+	ret = bind(file, run);
+	if (ret == -ENOENT) {
+		ret = read_path(file);
+		if (!ret)
+			ret = bind(file, run);
+	}
+	return ret;
 }
 
 /* Changes ------------------------------------------------------------------------------------ */
@@ -173,6 +199,11 @@ static int apply(struct file *file)
 	struct volume *volume = file->volume;
 	int ret = exo_xn_change_apply(volume->change, 0, NULL);
 
+	if (ret == -ENOENT) {
+		ret = read_path(file);
+		if (!ret)
+			ret = exo_xn_change_apply(volume->change, 0, NULL);
+	}
 	if (ret == -ENOSPC) {
 		vfs.stats.commits++;
 		ret = exo_xn_commit(vfs.xn, volume->root, NULL);

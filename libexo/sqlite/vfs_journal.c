@@ -40,11 +40,18 @@ static uint32_t crc_slow(uint32_t crc, const uint8_t *at, size_t length)
 __attribute__((target("sse4.2")))
 static uint32_t crc_fast(uint32_t crc, const uint8_t *at, size_t length)
 {
-	uint64_t sum = crc, word;
+	uint64_t sum = crc, word[4];
 
+	for (; length >= sizeof(word); at += sizeof(word), length -= sizeof(word)) {
+		memcpy(word, at, sizeof(word));
+		sum = __builtin_ia32_crc32di(sum, word[0]);
+		sum = __builtin_ia32_crc32di(sum, word[1]);
+		sum = __builtin_ia32_crc32di(sum, word[2]);
+		sum = __builtin_ia32_crc32di(sum, word[3]);
+	}
 	for (; length >= 8; at += 8, length -= 8) {
-		memcpy(&word, at, 8);
-		sum = __builtin_ia32_crc32di(sum, word);
+		memcpy(word, at, 8);
+		sum = __builtin_ia32_crc32di(sum, word[0]);
 	}
 	for (; length; length--)
 		sum = __builtin_ia32_crc32qi((uint32_t)sum, *at++);
