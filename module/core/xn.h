@@ -218,7 +218,7 @@ struct exo_xn_root_core {
  * @root: number
  * @template: number
  * @generation: rises with each change, and when it is freed
- * @now: bytes as everybody sees them; NULL: it was freed
+ * @now: bytes as everybody sees them; NULL: it was freed, or (not while it is held) given back
  */
 struct exo_xn_unit {
 	u64 block;
@@ -278,13 +278,21 @@ int exo_xn_detach(struct exo_xn *xn);
 void exo_xn_free(struct exo_xn *xn);
 int exo_xn_grow(struct exo_xn *xn, u64 blocks);
 void exo_xn_stat(struct exo_xn *xn, struct exo_xn_stat *out);
+/* What roots and templates of a uid have. */
+u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid);
 int exo_xn_checkpoint(struct exo_xn *xn);
 
 /* core/xn_map.c */
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out);
 /* The entry of a block as everybody sees it, EXO_XN_ENTRY_INIT: it may be read. Under the lock. */
 int exo_xn_map_look(struct exo_xn *xn, u64 block, u32 *entry);
-/* Bit n: block start + n may be read (else it reads as zeros). At most 64 blocks. Lock-free: the blocks are held. */
+/*
+ * Whoever asks about blocks without the lock holds their map, which is in memory (exo_xn_bind_check(), or
+ * exo_xn_map_look() of each): all that is lock-free here needs that.
+ */
+void exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count);
+void exo_xn_map_unhold(struct exo_xn *xn, u64 block, u64 count);
+/* Bit n: block start + n may be read (else it reads as zeros). At most 64 blocks. Lock-free: their map is held. */
 u64 exo_xn_readable(struct exo_xn *xn, u64 start, u32 count);
 /* A write of these has completed. Lock-free. */
 void exo_xn_written(struct exo_xn *xn, u64 start, u32 count);
@@ -307,7 +315,14 @@ int exo_xn_root_chown(struct exo_xn *xn, u32 root, u32 uid);
 int exo_xn_root_limit(struct exo_xn *xn, u32 root, u64 max_blocks);
 int exo_xn_root_release(struct exo_xn *xn, u32 root);
 
-/* core/xn_unit.c: load a unit that @parent owns (or the root's own). ENOENT, EACCES, EINVAL, EIO, ENOMEM */
+/* core/xn_cache.c */
+#define EXO_XN_MEMORY (64U << 20)	/* bytes of units and map that a disk keeps, if nothing else is said */
+void exo_xn_limit(struct exo_xn *xn, u64 bytes);
+
+/*
+ * core/xn_unit.c: load a unit that @parent owns (or the root's own). ENOENT, EACCES, EINVAL, EIO, ENOMEM.
+ * Who isn't held may be given back by the next call that loads, changes or shows anything.
+ */
 int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct exo_xn_unit **out);
 struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block);
 /* Whoever keeps a pointer to a unit beyond the disk lock (to look at its generation) holds it. */

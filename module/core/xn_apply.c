@@ -190,6 +190,21 @@ static int verify(struct exo_xn_change *c, struct exo_xn_touched *t)
 	return shared_badly(xn, t) ? -EINVAL : 0;
 }
 
+/* What isn't committed stays in memory: that of one uid's roots is bounded. */
+static bool too_dirty(const struct exo_xn_change *c)
+{
+	const struct exo_xn *xn = c->xn;
+	u64 most = xn->memory_max / 4, sum = c->budget;
+	u32 i;
+
+	if (xn->budgets + sum <= xn->memory_max / 2)
+		return false;
+	for (i = 1; i <= EXO_XN_ROOTS; i++)
+		if (xn->roots[i] && xn->roots[i]->pub.uid == c->root->pub.uid)
+			sum += xn->roots[i]->budget;
+	return sum > (most > exo_xn_budget(xn) ? most : exo_xn_budget(xn));
+}
+
 /* Room for what the commit will say: it must always fit into the log. */
 static int afford(struct exo_xn_change *c)
 {
@@ -208,6 +223,8 @@ static int afford(struct exo_xn_change *c)
 		c->budget += root->entry ? 0 : sizeof(struct exo_xn_rec_entry);
 	if (!(root->pub.flags & EXO_XN_ROOT_TEMPORARY) &&
 	    root->budget + c->budget + EXO_XN_TABLE_ENTRY > exo_xn_budget(c->xn))
+		return -ENOSPC;
+	if (too_dirty(c))
 		return -ENOSPC;
 	return exo_xn_pending_add(c->xn, root, ops);
 }
@@ -283,6 +300,7 @@ static void publish_death(struct exo_xn *xn, struct exo_xn_core_root *root, stru
 	unit->pub.now = NULL;
 	unit->flags |= EXO_XN_UNIT_DEAD;
 	unit->pub.generation = ++xn->generation;
+	exo_xn_unit_charge(xn, unit);
 	exo_xn_list_add(&root->dirty, &unit->dirty);
 }
 
@@ -301,6 +319,7 @@ static void publish_bytes(struct exo_xn *xn, struct exo_xn_core_root *root, stru
 		unit->base = unit->pub.now;
 	unit->pub.now = t->after;
 	unit->pub.generation = ++xn->generation;
+	exo_xn_unit_charge(xn, unit);
 	exo_xn_list_add(&root->dirty, &unit->dirty);
 }
 
@@ -338,6 +357,7 @@ static void publish(struct exo_xn_change *c)
 	root->pub.dirty = true;
 	root->entry |= c->more || c->less;
 	root->budget += c->budget;
+	xn->budgets += c->budget;
 	root->changes = ++xn->generation;
 }
 
@@ -379,7 +399,7 @@ static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)
  *
  * Context: disk lock; may read, allocates, runs grafts; waits for data I/O on blocks that are freed.
  *
- * Return: 0; -ENOENT: no such root, or a unit isn't in memory; -EACCES: acl, or the root is quarantined; -EINVAL;
+ * Return: 0; -ENOENT: no such root, or a unit has not been read, or was forgotten since; -EACCES: acl, or the root is quarantined; -EINVAL;
  * -EBUSY: a block isn't free, has several references, or a unit that is freed owns something; -E2BIG: owns of a unit says
  * too much; -EDQUOT; -ENOSPC: commit first, the log has no room for more; -ENOMEM; -EIO. The state is as before then.
  */
@@ -419,5 +439,6 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 	exo_xn_mem_free(xn, c.lists);
 	exo_xn_mem_free(xn, c.touched);
 	exo_xn_mem_free(xn, c.done);
+	exo_xn_shrink(xn);
 	return ret;
 }

@@ -127,6 +127,7 @@ static void publish_unit(struct exo_xn *xn, struct exo_xn_core_unit *unit, bool 
 	exo_xn_mem_free(xn, unit->base);
 	unit->base = NULL;
 	unit->flags &= ~EXO_XN_UNIT_NEW;
+	exo_xn_unit_charge(xn, unit);
 	if (!temporary)
 		exo_xn_list_add(&xn->home_units, &unit->home);
 }
@@ -149,6 +150,7 @@ static void publish_root(struct exo_xn *xn, struct exo_xn_core_root *root)
 	}
 	root->entry = false;
 	root->going = false;
+	xn->budgets -= root->budget;
 	root->budget = 0;
 	root->pub.waiting = 0;
 	root->pub.dirty = false;

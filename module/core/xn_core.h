@@ -62,7 +62,7 @@ static inline void exo_xn_list_add(struct exo_xn_link *head, struct exo_xn_link 
 }
 
 /**
- * struct exo_xn_map_block - a block of the map in memory; lives until exo_xn_free()
+ * struct exo_xn_map_block - a block of the map in memory; stays while it is held, or not as its home
  * @index: which
  * @queue: next one that has something readable and not durable. Lock-free
  * @queued: it is in that queue. Lock-free
@@ -71,6 +71,9 @@ static inline void exo_xn_list_add(struct exo_xn_link *head, struct exo_xn_link 
  * @snap: bits that the commit under way makes durable
  * @snapped: in the list of those that have any
  * @home: in the list of those whose home is older than @committed
+ * @clock: in the list of all, for exo_xn_shrink()
+ * @holds: bindings of what it describes; exo_xn_map_hold()
+ * @used: since the clock's hand was here
  * @now: entries without INIT, as everybody sees them
  * @committed: entries without INIT, as the log has them
  */
@@ -83,6 +86,9 @@ struct exo_xn_map_block {
 	u64 snap[EXO_XN_MAP_WORDS];
 	struct exo_xn_link snapped;
 	struct exo_xn_link home;
+	struct exo_xn_link clock;
+	u64 holds;
+	bool used;
 	u32 now[EXO_XN_MAP_ENTRIES];
 	u32 committed[EXO_XN_MAP_ENTRIES];
 };
@@ -97,6 +103,7 @@ struct exo_xn_part {
 #define EXO_XN_UNIT_NEW (1U << 0)	/* no commit has had it yet */
 #define EXO_XN_UNIT_DEAD (1U << 1)	/* freed, and no commit has had that yet; found by nobody */
 #define EXO_XN_UNIT_GONE (1U << 2)	/* freed; its memory lives for those who hold it */
+#define EXO_XN_UNIT_STUB (1U << 3)	/* its bytes and sets were given back; exo_xn_unit_wake() */
 
 /**
  * struct exo_xn_core_unit - a unit in memory
@@ -115,6 +122,9 @@ struct exo_xn_part {
  * @root: list of the root's units
  * @dirty: list of the root's units that differ from what the log has
  * @home: list of the disk's units whose home is older than what the log has
+ * @clock: list of the disk's units that have bytes, for exo_xn_shrink()
+ * @used: since the clock's hand was here
+ * @charged: bytes that count as the disk's memory
  * @touched: of the change under way, 1 + its number there
  */
 struct exo_xn_core_unit {
@@ -133,6 +143,9 @@ struct exo_xn_core_unit {
 	struct exo_xn_link root;
 	struct exo_xn_link dirty;
 	struct exo_xn_link home;
+	struct exo_xn_link clock;
+	bool used;
+	u64 charged;
 	u32 touched;
 };
 
@@ -146,6 +159,7 @@ struct exo_xn_core_unit {
  * @changes: another number with each change of its units, unlike any other root's
  * @budget: most bytes that its commit will take in the log
  * @units: its units in memory
+ * @nr_stubs: of these, without bytes
  * @dirty: of these, those to be committed
  * @pending: blocks whose entries are to be committed; may overlap
  */
@@ -158,6 +172,7 @@ struct exo_xn_core_root {
 	u64 changes;
 	u64 budget;
 	struct exo_xn_link units;
+	u64 nr_stubs;
 	struct exo_xn_link dirty;
 	struct exo_xn_extents pending;
 };
@@ -187,6 +202,7 @@ struct exo_xn {
 	struct exo_xn_map_block **retired[EXO_XN_RETIRED];/* earlier arrays */
 	u32 nr_retired;
 	u64 nr_maps;
+	u64 nr_maps_in;		/* of these, in memory */
 	struct exo_xn_map_block *queue;	/* lock-free: has something readable and not durable */
 	struct exo_xn_map_block *queue_rest;	/* taken from it, for the next transaction */
 	u32 wrote;		/* lock-free: data writes have completed since the last flush */
@@ -195,6 +211,13 @@ struct exo_xn {
 	struct exo_xn_core_unit **units;
 	u32 nr_buckets;
 	u32 nr_units;
+	u64 nr_stubs;
+	u64 memory;		/* of units and map */
+	u64 memory_max;
+	u64 memory_next;	/* above this exo_xn_shrink() looks what it can do */
+	u64 budgets;		/* of all roots */
+	struct exo_xn_link clock_units;
+	struct exo_xn_link clock_maps;
 	struct exo_xn_core_root **roots;	/* by number */
 	struct exo_xn_template_core **templates;
 	u64 home_roots;		/* bit: a block of the table whose home is old */
@@ -241,6 +264,12 @@ int exo_xn_write_blocks(struct exo_xn *xn, u64 block, u32 count, const void *fro
 int exo_xn_flush(struct exo_xn *xn);
 int exo_xn_super_write(struct exo_xn *xn);
 
+/* core/xn_cache.c */
+void exo_xn_unit_charge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_uncharge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_unstub(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_shrink(struct exo_xn *xn);
+
 /* core/xn_map.c */
 enum exo_xn_map_op {
 	EXO_XN_OP_TAKE,		/* free: one reference */
@@ -273,6 +302,7 @@ void exo_xn_unit_remove(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_parent(struct exo_xn_core_unit *unit, struct exo_xn_core_unit *parent);
 struct exo_xn_core_unit *exo_xn_unit_make(struct exo_xn *xn, u32 root,
 					  const struct exo_xn_template_core *t, u64 block, u32 blocks);
+int exo_xn_unit_wake(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_forget(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_drop(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 u32 exo_xn_parts_of(const struct exo_xn_template_core *t, u32 blocks);
@@ -290,7 +320,6 @@ struct exo_xn_core_root *exo_xn_root_at(const struct exo_xn *xn, u32 number);
 struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number);
 int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root);
 int exo_xn_roots_load(struct exo_xn *xn);
-u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid);
 void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root);
 
 /* core/xn_template.c */

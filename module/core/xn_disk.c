@@ -241,6 +241,9 @@ int exo_xn_attach(const struct exo_xn_host *host, void *priv, u64 blocks, u32 br
 	exo_xn_list_init(&xn->snapped);
 	exo_xn_list_init(&xn->home_units);
 	exo_xn_list_init(&xn->home_maps);
+	exo_xn_list_init(&xn->clock_units);
+	exo_xn_list_init(&xn->clock_maps);
+	exo_xn_limit(xn, EXO_XN_MEMORY);
 	ret = attach(xn, blocks);
 	if (ret) {
 		exo_xn_free(xn);

@@ -319,6 +319,29 @@ int exo_xn_tx_write(struct exo_xn *xn, u8 *blocks, u32 count, u64 bytes, bool pr
 	return 0;
 }
 
+/*
+ * From here on its blocks have its bytes, whoever reads them: INIT says so. A map that isn't in memory was written home
+ * since the unit was allocated, and so was the unit.
+ */
+static void unit_at_home(struct exo_xn *xn, const struct exo_xn_core_unit *unit)
+{
+	struct exo_xn_map_block *map;
+	u64 block = unit->pub.block, bit;
+	u32 left, slot, n, i;
+
+	for (left = unit->pub.blocks; left; block += n, left -= n) {
+		n = exo_xn_map_span(xn, block, left, &map, &slot);
+		for (i = slot; map && i < slot + n; i++) {
+			bit = 1ULL << i % 64;
+			if (!(map->committed[i] & EXO_XN_ENTRY_TAKEN) || map->durable[i / 64] & bit)
+				continue;
+			__atomic_fetch_or(&map->readable[i / 64], bit, __ATOMIC_ACQ_REL);
+			__atomic_fetch_or(&map->durable[i / 64], bit, __ATOMIC_ACQ_REL);
+			exo_xn_list_add(&xn->home_maps, &map->home);
+		}
+	}
+}
+
 static int write_homes(struct exo_xn *xn)
 {
 	struct exo_xn_core_unit *unit;
@@ -332,6 +355,7 @@ static int write_homes(struct exo_xn *xn)
 		if (ret)
 			return ret;
 		exo_xn_list_del(&unit->home);
+		unit_at_home(xn, unit);
 	}
 	while (xn->home_maps.next != &xn->home_maps) {
 		map = exo_xn_entry(xn->home_maps.next, struct exo_xn_map_block, home);

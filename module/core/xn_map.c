@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The map: who has which block. Blocks of the map are loaded when somebody asks about what they
- * describe, and stay until the disk is let go: completions of data I/O look at them without a lock.
+ * describe; while they are held, completions of data I/O look at them without a lock.
  */
 #include "core/xn_core.h"
 
@@ -118,6 +118,9 @@ static int load_one(struct exo_xn *xn, u64 index)
 	}
 	__builtin_memcpy(map->committed, map->now, sizeof(map->committed));
 	__builtin_memcpy(map->readable, map->durable, sizeof(map->readable));
+	exo_xn_list_add(&xn->clock_maps, &map->clock);
+	xn->nr_maps_in++;
+	xn->memory += sizeof(*map);
 	__atomic_store_n(&xn->maps[index], map, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -139,13 +142,52 @@ int exo_xn_map_load(struct exo_xn *xn, u64 block, u64 count)
 		return -EINVAL;
 	last = index_of(block + count - 1);
 	for (index = index_of(block); index <= last; index++) {
-		if (xn->maps[index])
+		if (xn->maps[index]) {
+			xn->maps[index]->used = true;
 			continue;
+		}
 		ret = load_one(xn, index);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+static void hold(struct exo_xn *xn, u64 block, u64 count, s64 by)
+{
+	struct exo_xn_map_block *map;
+	u32 slot, n;
+
+	for (; count; block += n, count -= n) {
+		n = exo_xn_map_span(xn, block, count, &map, &slot);
+		map->holds += by;
+	}
+}
+
+/**
+ * exo_xn_map_hold() - keep the map of a range in memory
+ * @xn: disk
+ * @block: first; it is in memory
+ * @count: how many
+ *
+ * Context: disk lock.
+ */
+void exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count)
+{
+	hold(xn, block, count, 1);
+}
+
+/**
+ * exo_xn_map_unhold() - that isn't needed any more
+ * @xn: disk
+ * @block: as it was held
+ * @count: the same
+ *
+ * Context: disk lock; nobody looks at it without the lock any more.
+ */
+void exo_xn_map_unhold(struct exo_xn *xn, u64 block, u64 count)
+{
+	hold(xn, block, count, -1);
 }
 
 /**
@@ -327,6 +369,7 @@ static int run_in(struct exo_xn *xn, u64 from, u64 to, u32 count, u64 *block)
 	int ret;
 
 	while (from < to) {
+		exo_xn_shrink(xn);
 		ret = exo_xn_map_load(xn, from, 1);
 		if (ret)
 			return ret;
@@ -385,6 +428,7 @@ int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out)
 	bool mine;
 	int ret;
 
+	exo_xn_shrink(xn);
 	ret = exo_xn_map_load(xn, start, count);
 	if (ret)
 		return ret;
@@ -418,7 +462,7 @@ static u64 bits(u32 from, u32 count)
 /**
  * exo_xn_readable() - which blocks of a range may be read?
  * @xn: disk
- * @start: first; all of them are held by a binding, so their map is loaded
+ * @start: first; their map is held
  * @count: 1 to 64
  *
  * Context: any, without the disk's lock. Return: bit n: block @start + n; the others read as zeros (INV-XN-7).
@@ -457,7 +501,7 @@ void exo_xn_map_queue(struct exo_xn *xn, struct exo_xn_map_block *map)
 /**
  * exo_xn_written() - a write of data has completed
  * @xn: disk
- * @start: first block; all of them are held by a binding
+ * @start: first block; their map is held
  * @count: how many
  *
  * From here on it may be read; that is durable with the next commit (INV-XN-6).
@@ -489,7 +533,7 @@ void exo_xn_written(struct exo_xn *xn, u64 start, u32 count)
 /**
  * exo_xn_init_durable() - is it durable that these blocks were written?
  * @xn: disk
- * @start: first block; all of them are held by a binding
+ * @start: first block; their map is held
  * @count: how many
  *
  * Context: any, without the disk's lock.
@@ -552,6 +596,7 @@ u64 exo_xn_trim(struct exo_xn *xn, u64 start, u64 count)
 	if (count > xn->blocks - start)
 		count = xn->blocks - start;
 	for (; count; start += n, count -= n) {
+		exo_xn_shrink(xn);
 		if (exo_xn_map_load(xn, start, 1))
 			break;
 		n = exo_xn_map_span(xn, start, count, &map, &slot);
@@ -586,6 +631,7 @@ int exo_xn_map_look(struct exo_xn *xn, u64 block, u32 *entry)
 	u32 slot;
 	int ret;
 
+	exo_xn_shrink(xn);
 	ret = exo_xn_map_load(xn, block, 1);
 	if (ret)
 		return ret;

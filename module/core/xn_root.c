@@ -69,6 +69,7 @@ void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root)
 {
 	drop_units(xn, root);
 	exo_xn_mem_free(xn, root->pending.at);
+	xn->budgets -= root->budget;
 	xn->roots[root->pub.number] = NULL;
 	exo_xn_mem_free(xn, root);
 }
@@ -109,7 +110,13 @@ int exo_xn_roots_load(struct exo_xn *xn)
 	return 0;
 }
 
-/* Blocks of all roots of a uid. Context: disk lock. */
+/**
+ * exo_xn_uid_blocks() - what a uid has
+ * @xn: disk
+ * @uid: any
+ *
+ * Context: disk lock. Return: blocks of all its roots, and of the templates that it installed.
+ */
 u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
 {
 	u64 blocks = 0;
@@ -118,6 +125,9 @@ u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
 	for (i = 1; i <= EXO_XN_ROOTS; i++)
 		if (xn->roots[i] && xn->roots[i]->pub.uid == uid)
 			blocks += xn->roots[i]->pub.blocks;
+	for (i = 1; i <= EXO_XN_TEMPLATES; i++)
+		if (xn->templates[i] && xn->templates[i]->uid == uid)
+			blocks += xn->templates[i]->blocks;
 	return blocks;
 }
 
@@ -228,6 +238,7 @@ int exo_xn_root_create(struct exo_xn *xn, const struct exo_xn_who *who, const ch
 	u32 number;
 	int ret;
 
+	exo_xn_shrink(xn);
 	ret = exo_xn_template_load(xn, template, &t);
 	if (ret)
 		return ret == -EINVAL ? -ENOENT : ret;
@@ -277,7 +288,9 @@ static int commit_entry(struct exo_xn *xn, struct exo_xn_core_root *root)
  * @number: of it
  * @uid: its owner from now on
  *
- * Context: disk lock; writes. Return: 0; -ENOENT; -ENOMEM; -EIO.
+ * Nobody gets more than a uid may have by being given it.
+ *
+ * Context: disk lock; writes. Return: 0; -ENOENT; -EDQUOT; -ENOMEM; -EIO.
  */
 int exo_xn_root_chown(struct exo_xn *xn, u32 number, u32 uid)
 {
@@ -288,6 +301,9 @@ int exo_xn_root_chown(struct exo_xn *xn, u32 number, u32 uid)
 	if (!root)
 		return -ENOENT;
 	was = root->pub.uid;
+	if (xn->uid_blocks && uid != was &&
+	    exo_xn_uid_blocks(xn, uid) + root->pub.blocks > xn->uid_blocks)
+		return -EDQUOT;
 	root->pub.uid = uid;
 	ret = commit_entry(xn, root);
 	if (ret)
@@ -376,6 +392,7 @@ int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root)
 	int ret = 0;
 
 	for (i = 0; i < xn->nr_maps && (all || root->pub.blocks); i++) {
+		exo_xn_shrink(xn);
 		ret = wipe_map(xn, root, (start + i) % xn->nr_maps, &budget);
 		if (!ret && budget > exo_xn_budget(xn) / 2) {
 			ret = exo_xn_commit_root(xn, root, NULL);

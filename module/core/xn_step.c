@@ -46,14 +46,17 @@ static int touch_unit(struct exo_xn_change *c, struct exo_xn_core_unit *unit, u3
 	return 0;
 }
 
-/* The unit that begins at @block, one that this change allocates, too. -ENOENT: it isn't in memory. */
+/* The unit that begins at @block, one that this change allocates, too. -ENOENT: it isn't known. */
 static int touch(struct exo_xn_change *c, u64 block, u32 *out)
 {
 	struct exo_xn_core_unit *unit = exo_xn_unit_at(c->xn, block);
 
+	int ret;
+
 	if (!unit || unit->pub.root != c->root->pub.number)
 		return -ENOENT;
-	return touch_unit(c, unit, out);
+	ret = exo_xn_unit_wake(c->xn, unit);
+	return ret ? ret : touch_unit(c, unit, out);
 }
 
 static struct exo_xn_touched *touched_of(struct exo_xn_change *c, u32 number)

@@ -5,6 +5,7 @@
 #include "core/xn_core.h"
 
 #define TEMPLATES_OF_UID 64U
+#define CONTENT_OF_UID (4U << 20)	/* bytes: what is compiled of it is in proportion */
 
 /* Forget a template. Context: disk lock, or nobody uses the disk. */
 void exo_xn_template_drop(struct exo_xn *xn, struct exo_xn_template_core *t)
@@ -98,6 +99,7 @@ static bool equal(const struct exo_xn_template_core *a, const struct exo_xn_temp
 static int place(struct exo_xn *xn, struct exo_xn_template_core *t, bool admin, u32 *out)
 {
 	const struct exo_xn_template_core *other;
+	u64 bytes = t->length;
 	u32 i, mine = 0;
 
 	for (i = 1; i <= EXO_XN_TEMPLATES; i++) {
@@ -113,8 +115,11 @@ static int place(struct exo_xn *xn, struct exo_xn_template_core *t, bool admin, 
 		if (other->uid == t->uid && !__builtin_memcmp(other->name, t->name, sizeof(t->name)))
 			return -EEXIST;
 		mine += other->uid == t->uid;
+		bytes += other->uid == t->uid ? other->length : 0;
 	}
-	if (!admin && mine >= TEMPLATES_OF_UID)
+	if (!admin && (mine >= TEMPLATES_OF_UID || bytes > CONTENT_OF_UID))
+		return -EDQUOT;
+	if (!admin && xn->uid_blocks && exo_xn_uid_blocks(xn, t->uid) + t->blocks > xn->uid_blocks)
 		return -EDQUOT;
 	return t->number ? 0 : -ENOSPC;
 }
@@ -182,6 +187,7 @@ int exo_xn_template_add(struct exo_xn *xn, const struct exo_xn_who *who, const c
 	struct exo_xn_template_core *t;
 	int ret;
 
+	exo_xn_shrink(xn);
 	if (!exo_xn_parts_valid(head_bytes, part_bytes) ||
 	    !length || length > EXO_XN_CONTENT_MAX)
 		return -EINVAL;

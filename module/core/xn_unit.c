@@ -67,6 +67,8 @@ void exo_xn_unit_insert(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 	xn->nr_units++;
 	if (root)
 		exo_xn_list_add(&root->units, &unit->root);
+	exo_xn_list_add(&xn->clock_units, &unit->clock);
+	exo_xn_unit_charge(xn, unit);
 	if (unit->parent)
 		unit->parent->children++;
 }
@@ -82,7 +84,9 @@ void exo_xn_unit_remove(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 		*at = unit->hash;
 		xn->nr_units--;
 	}
+	exo_xn_unit_unstub(xn, unit);
 	exo_xn_list_del(&unit->root);
+	exo_xn_list_del(&unit->clock);
 	exo_xn_unit_parent(unit, NULL);
 }
 
@@ -155,6 +159,7 @@ void exo_xn_unit_drop(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 {
 	exo_xn_list_del(&unit->dirty);
 	exo_xn_list_del(&unit->home);
+	exo_xn_unit_uncharge(xn, unit);
 	exo_xn_unit_forget(xn, unit);
 	exo_xn_mem_free(xn, unit->pub.now);
 	exo_xn_mem_free(xn, unit->base);
@@ -330,21 +335,6 @@ const struct exo_xn_extent *exo_xn_unit_extent(const struct exo_xn_core_unit *un
 	return NULL;
 }
 
-/**
- * exo_xn_unit_find() - a unit that is in memory
- * @xn: disk
- * @root: number
- * @block: its first block
- *
- * Context: disk lock. Return: it, or NULL.
- */
-struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block)
-{
-	struct exo_xn_core_unit *unit = exo_xn_unit_at(xn, block);
-
-	return unit && unit->pub.root == root ? &unit->pub : NULL;
-}
-
 /* Read a unit and find out what it owns; a quarantined root's may be as bad as it likes. */
 static int read_unit(struct exo_xn *xn, struct exo_xn_core_unit *unit,
 		     const struct exo_xn_template_core *t, bool bad)
@@ -369,29 +359,98 @@ static int read_unit(struct exo_xn *xn, struct exo_xn_core_unit *unit,
 }
 
 /**
+ * exo_xn_unit_wake() - have the bytes and sets of a unit that is known
+ * @xn: disk
+ * @unit: found by exo_xn_unit_at()
+ *
+ * They are what they were when they were given back: a unit that differs from its home isn't.
+ *
+ * Context: disk lock; reads, allocates, runs grafts. Return: 0; -EINVAL; -E2BIG; -EIO; -ENOMEM: it is a stub still.
+ */
+int exo_xn_unit_wake(struct exo_xn *xn, struct exo_xn_core_unit *unit)
+{
+	struct exo_xn_core_root *root = xn->roots[unit->pub.root];
+	const struct exo_xn_template_core *t;
+	int ret;
+
+	unit->used = true;
+	if (!(unit->flags & EXO_XN_UNIT_STUB))
+		return 0;
+	ret = exo_xn_template_load(xn, unit->pub.template, &t);
+	if (ret)
+		return ret;
+	unit->nr_parts = exo_xn_parts_of(t, unit->pub.blocks);
+	unit->part = exo_xn_alloc(xn, unit->nr_parts * sizeof(*unit->part));
+	ret = unit->part ? read_unit(xn, unit, t, root->pub.flags & EXO_XN_ROOT_QUARANTINED) : -ENOMEM;
+	if (ret) {
+		exo_xn_unit_forget(xn, unit);
+		exo_xn_mem_free(xn, unit->pub.now);
+		unit->pub.now = NULL;
+		return ret;
+	}
+	exo_xn_unit_unstub(xn, unit);
+	exo_xn_list_add(&xn->clock_units, &unit->clock);
+	exo_xn_unit_charge(xn, unit);
+	return 0;
+}
+
+/**
+ * exo_xn_unit_find() - a unit that has been read, and not been forgotten since
+ * @xn: disk
+ * @root: number
+ * @block: its first block
+ *
+ * Context: disk lock; may read, allocate, run grafts. Return: it, or NULL.
+ */
+struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block)
+{
+	struct exo_xn_core_unit *unit = exo_xn_unit_at(xn, block);
+
+	if (!unit || unit->pub.root != root || exo_xn_unit_wake(xn, unit))
+		return NULL;
+	return &unit->pub;
+}
+
+/* Known already: as what this parent says? */
+static int known(struct exo_xn *xn, struct exo_xn_core_unit *unit, u32 template, u32 blocks,
+		 struct exo_xn_unit **out)
+{
+	int ret;
+
+	if (unit->pub.template != template || unit->pub.blocks != blocks)
+		return -EINVAL;
+	ret = exo_xn_unit_wake(xn, unit);
+	if (!ret)
+		*out = &unit->pub;
+	return ret;
+}
+
+/**
  * exo_xn_unit_load() - have a unit in memory
  * @xn: disk
  * @root: number
- * @parent: first block of a unit of it that is in memory and owns the unit; @block itself for the root's own
+ * @parent: first block of a unit of it that has been read and owns the unit; @block itself for the root's own
  * @block: its first block
- * @out: set to it; lives as long as the disk's lock is held, longer with exo_xn_unit_get()
+ * @out: set to it; lives until the next call that loads anything, or with exo_xn_unit_get()
  *
  * The map decides whose the blocks are, whatever the parent says (INV-XN-1).
  *
  * Context: disk lock; reads, allocates, runs grafts.
  *
- * Return: 0; -ENOENT: no such root, or @parent isn't in memory or doesn't own it as a unit; -EINVAL: the unit's bytes or
+ * Return: 0; -ENOENT: no such root, or @parent is not known (any more) or doesn't own it as a unit; -EINVAL: the unit's bytes or
  * its template are bad, or the map says the blocks are someone else's; -EIO; -ENOMEM.
  */
 int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct exo_xn_unit **out)
 {
-	struct exo_xn_core_unit *unit = exo_xn_unit_at(xn, block), *from = NULL;
 	struct exo_xn_core_root *r = exo_xn_root_at(xn, root);
+	struct exo_xn_core_unit *unit, *from = NULL;
 	const struct exo_xn_template_core *t;
 	const struct exo_xn_extent *e;
 	u32 template, blocks;
 	int ret;
 
+	exo_xn_shrink(xn);
+	unit = exo_xn_unit_at(xn, block);
 	if (!r || (unit && unit->pub.root != root))
 		return -ENOENT;
 	if (parent == block) {
@@ -403,10 +462,11 @@ int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct 
 		from = exo_xn_unit_at(xn, parent);
 		if (!from || from->pub.root != root)
 			return -ENOENT;
-		if (unit && unit->parent == from) {
-			*out = &unit->pub;
-			return 0;
-		}
+		if (unit && unit->parent == from)
+			return known(xn, unit, unit->pub.template, unit->pub.blocks, out);
+		ret = exo_xn_unit_wake(xn, from);
+		if (ret)
+			return ret;
 		e = exo_xn_unit_extent(from, block, 1);
 		t = exo_xn_template(xn, from->pub.template);
 		if (!e || !t || e->slot == EXO_XN_DATA || e->block != block)
@@ -415,12 +475,10 @@ int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct 
 		blocks = e->count;
 	}
 	if (unit) {
-		if (unit->pub.template != template || unit->pub.blocks != blocks)
-			return -EINVAL;
-		if (from && !unit->parent && block != r->pub.block)
+		ret = known(xn, unit, template, blocks, out);
+		if (!ret && from && !unit->parent && block != r->pub.block)
 			exo_xn_unit_parent(unit, from);
-		*out = &unit->pub;
-		return 0;
+		return ret;
 	}
 	ret = exo_xn_template_load(xn, template, &t);
 	if (ret)
@@ -437,6 +495,7 @@ int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct 
 		return ret;
 	}
 	unit->parent = from;
+	unit->used = true;
 	exo_xn_unit_insert(xn, unit);
 	*out = &unit->pub;
 	return 0;
@@ -504,7 +563,7 @@ bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct 
  * @count: how many
  * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE
  *
- * Their map is in memory afterwards, and stays there.
+ * Their map is in memory afterwards; exo_xn_map_hold() keeps it there.
  *
  * Context: disk lock; may read and allocate, runs grafts.
  *

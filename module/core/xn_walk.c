@@ -155,7 +155,7 @@ static int bytes_of(struct exo_xn_walk *w, const struct item *item, const u8 **b
 {
 	const struct exo_xn_core_unit *unit = exo_xn_unit_at(w->xn, item->block);
 
-	if (unit && unit->pub.root == w->root && unit->pub.blocks == item->blocks) {
+	if (unit && unit->pub.now && unit->pub.root == w->root && unit->pub.blocks == item->blocks) {
 		*bytes = unit->pub.now;
 		return 0;
 	}
@@ -258,6 +258,7 @@ static int walk_units(struct exo_xn_walk *w, u32 units)
 			return ret;
 	}
 	for (done = 0; w->nr && (done < units || w->again); done++) {
+		exo_xn_shrink(w->xn);
 		item = w->stack[--w->nr];
 		ret = judge(w, walk_unit(w, &item));
 		/* What it points at was seen in part: from the beginning, then. */
@@ -511,6 +512,7 @@ int exo_xn_walk_step(struct exo_xn_walk *w, u32 units)
 	}
 	w->mapping = true;
 	for (; units && w->index < w->xn->nr_maps; units--, w->index++) {
+		exo_xn_shrink(w->xn);
 		ret = walk_map(w);
 		if (ret)
 			return ret;

@@ -51,6 +51,7 @@ static void unlink(struct exo_xn_binding *binding)
 		return;
 	list_del_init(&binding->node);
 	disk->nr_bindings--;
+	exo_xn_map_unhold(disk->xn, binding->block, binding->count);
 	exo_xn_unit_put(disk->xn, binding->unit);
 	binding->unit = NULL;
 }
@@ -276,6 +277,7 @@ static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
 		return ret == -EBUSY ? -EOVERFLOW : ret;
 	}
 	exo_xn_unit_get(unit);
+	exo_xn_map_hold(disk->xn, cmd->block, cmd->count);
 	list_add(&binding->node, &disk->bindings);
 	disk->nr_bindings++;
 	return 0;

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -19,6 +20,10 @@
 #define SHOW_ROOM 4096U		/* bytes of the map between two copies to user space */
 #define CHECK_UNITS 256		/* visited by one EXO_XN_CHECK */
 #define TRIM_BLOCKS 262144ULL	/* discarded under the lock at a time */
+
+static unsigned int memory_mib = EXO_XN_MEMORY >> 20;
+module_param_named(xn_memory_mib, memory_mib, uint, 0444);
+MODULE_PARM_DESC(xn_memory_mib, "memory for units and map that each disk keeps, in MiB (default: 64)");
 
 DEFINE_MUTEX(exo_xn_disks_lock);
 static DEFINE_XARRAY_ALLOC1(disks);
@@ -184,6 +189,7 @@ static int disk_recover(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd)
 	ret = exo_xn_attach(&exo_xn_host, disk, device_blocks(&disk->bdev), 0, &disk->xn);
 	if (ret)
 		return ret;
+	exo_xn_limit(disk->xn, (u64)memory_mib << 20);
 	if (cmd->flags & EXO_XN_ATTACH_CHECK)
 		ret = walk_all(disk->xn);
 	if (ret) {
@@ -469,20 +475,6 @@ int exo_xn_trim_op(struct exo_env *env, void *arg)
 
 /* Looking ------------------------------------------------------------------------------------ */
 
-static u64 uid_blocks(struct exo_xn *xn, u32 uid)
-{
-	const struct exo_xn_root_core *root;
-	u64 blocks = 0;
-	u32 n;
-
-	for (n = 1; n <= EXO_XN_ROOTS; n++) {
-		root = exo_xn_root(xn, n);
-		if (root && root->uid == uid)
-			blocks += root->blocks;
-	}
-	return blocks;
-}
-
 static void show(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn_disk *cmd)
 {
 	struct block_device *bdev = disk->bdev.bdev;
@@ -504,7 +496,7 @@ static void show(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_x
 	cmd->out_roots = stat.roots;
 	cmd->out_commits = stat.commits;
 	cmd->out_uid_blocks = stat.uid_blocks;
-	cmd->out_my_blocks = uid_blocks(disk->xn, who.uid);
+	cmd->out_my_blocks = exo_xn_uid_blocks(disk->xn, who.uid);
 	memcpy(cmd->out_uuid, stat.uuid, sizeof(cmd->out_uuid));
 	memcpy(cmd->out_name, disk->name, sizeof(cmd->out_name));
 }

@@ -58,6 +58,36 @@ TEST(exo_xn_apply__owns_must_say_what_the_steps_say)
 	host_end(&h);
 }
 
+static int pair(struct host *h, u32 first, u32 second, u32 slot)
+{
+	struct exo_xn_extent e = { AT, 1, slot };
+	struct exo_xn_step_core steps[3] = {
+		{ .kind = first, .parent = host_root_block(h), .block = AT, .count = 1, .slot = slot },
+		{ .kind = second, .parent = host_root_block(h), .block = AT, .count = 1, .slot = slot },
+		{ .kind = EXO_XN_WRITE, .parent = host_root_block(h), .length = sizeof(e),
+		  .bytes = (const u8 *)&e },
+	};
+	u64 bad;
+	u32 step;
+
+	return exo_xn_apply(h->xn, &host_user, h->root, steps, 3, &step, &bad);
+}
+
+/* A call takes a block or gives it, not both. */
+TEST(exo_xn_apply__a_block_is_not_allocated_and_freed_at_once)
+{
+	struct host h;
+
+	host_begin(&h);
+	CHECK_EQ(pair(&h, EXO_XN_ALLOC, EXO_XN_FREE_STEP, EXO_XN_DATA), -EINVAL);
+	CHECK_EQ(pair(&h, EXO_XN_ALLOC, EXO_XN_FREE_STEP, EXO_XN_SELF), -EINVAL);
+	CHECK_EQ(host_map(&h, AT), EXO_XN_FREE);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 1, EXO_XN_DATA), 0);
+	CHECK_EQ(pair(&h, EXO_XN_FREE_STEP, EXO_XN_ALLOC, EXO_XN_DATA), -EBUSY);
+	CHECK_EQ(host_map(&h, AT), EXO_XN_MINE);
+	host_end(&h);
+}
+
 /* INV-XN-5: waiting until the commit, and for the same root, too. */
 TEST(exo_xn_apply__freed_blocks_wait)
 {

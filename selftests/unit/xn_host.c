@@ -162,8 +162,13 @@ void host_attach(struct host *h)
 
 void host_begin(struct host *h)
 {
+	host_begin_quota(h, 0);
+}
+
+void host_begin_quota(struct host *h, u64 uid_blocks)
+{
 	struct exo_xn_format_opts opts = { .blocks = HOST_BLOCKS, .log_blocks = HOST_LOG,
-					   .uuid = { 1, 2, 3 } };
+					   .uid_blocks = uid_blocks, .uuid = { 1, 2, 3 } };
 	static const u8 unit[EXO_XN_BLOCK];
 	u32 refs[EXO_XN_REFS] = {}, func;
 	struct exo_graft_error err;

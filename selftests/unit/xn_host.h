@@ -28,6 +28,7 @@ extern const struct exo_xn_who host_user, host_other;
 u32 host_crc(u32 seed, const void *bytes, size_t length);
 /* Formatted, attached, with a template and a root of host_user. */
 void host_begin(struct host *h);
+void host_begin_quota(struct host *h, u64 uid_blocks);
 void host_attach(struct host *h);
 /* Forget the engine's memory, as a crash does, and attach again. */
 void host_crash(struct host *h);

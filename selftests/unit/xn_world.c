@@ -284,8 +284,12 @@ static void fatal(const char *what, int ret)
 static int load_map(struct world *w)
 {
 	u8 map[W_BLOCKS];
+	int ret = exo_xn_map_show(w->xn, 0, (u32)w->sim->now.blocks, 1, map);
 
-	return exo_xn_map_show(w->xn, 0, (u32)w->sim->now.blocks, 1, map);
+	if (!ret)
+		exo_xn_map_hold(w->xn, 0, w->sim->now.blocks);
+	exo_xn_limit(w->xn, w->memory ? w->memory : EXO_XN_MEMORY);
+	return ret;
 }
 
 static void look_at_system(struct world *w)
@@ -297,6 +301,7 @@ static void look_at_system(struct world *w)
 		fatal("map", 0);
 	for (i = 0; i < w->sim->now.blocks; i++)
 		w->system[i] = map[i] != EXO_XN_FREE;
+	exo_xn_map_hold(w->xn, 0, w->sim->now.blocks);
 }
 
 static int add_template(struct world *w, enum sim_format_kind kind)

@@ -83,6 +83,7 @@ struct world {
 	struct sim *sim;
 	struct exo_xn *xn;
 	u32 broken;
+	u64 memory;	/* that the engine keeps from the next attach on; 0: as usual */
 	bool unsure;	/* an I/O error: what was tried may be durable or not */
 	bool system[W_BLOCKS];
 	s64 leaked;

@@ -384,7 +384,7 @@ struct exo_xn_root {
 };
 #define EXO_XN_ROOT _IO(EXO_TYPE, EXO_NR_XN_ROOT)
 
-#define EXO_XN_ROOT_CHOWN (1U << 0)	/* ADMIN */
+#define EXO_XN_ROOT_CHOWN (1U << 0)	/* ADMIN. EDQUOT: the new owner would have more than a uid may */
 #define EXO_XN_ROOT_LIMIT (1U << 1)	/* ADMIN */
 #define EXO_XN_ROOT_DELETE (1U << 2)	/* owner or ADMIN: all its blocks become free */
 #define EXO_XN_ROOT_RELEASE (1U << 3)	/* ADMIN: out of quarantine, if a walk finds it right */
@@ -420,7 +420,8 @@ struct exo_xn_root_set {
  * @out_template: its template
  * @out_generation: rises with each change of the unit
  *
- * ENOENT: @parent has not been read, or doesn't own @block as a unit.
+ * ENOENT: @parent has not been read, or doesn't own @block as a unit. What was read is forgotten when the disk's
+ * memory is full of what others read since: read down from the root again, then.
  * READ_RAW: the root's owner, or ADMIN, reads @length bytes of one block that the map gives to the root, as what
  * ever it is; @parent and acl aren't asked. So a root is exported, a quarantined one too.
  */
@@ -489,6 +490,8 @@ struct exo_xn_step {
  * @out_step: EINVAL, EACCES, EBUSY, ENOENT, EDQUOT: the step that is at fault, or @nr_steps: what `owns` says
  *	doesn't agree with the steps in unit @out_block
  * @out_block: a unit, or the block that is not free
+ *
+ * A call that allocates a block doesn't free it too (EINVAL), and doesn't allocate what it frees (EBUSY).
  *
  * All that is written is applied to private copies; then each changed unit's owns(after) must be
  * owns(before) with exactly what the steps say added and taken away.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "unit.h"
+#include "xn_host.h"
+
+#define AT 300U
+#define QUOTA 20U
+
+static const u8 unit[EXO_XN_BLOCK];
+
+static int create(struct host *h, const struct exo_xn_who *who, const char *name, u32 *root)
+{
+	return exo_xn_root_create(h->xn, who, name, h->template, 0, 0, 0, NULL, unit, sizeof(unit), root);
+}
+
+static int add(struct host *h, const struct exo_xn_who *who, const char *name, u32 length, u32 *number)
+{
+	u8 *content = calloc(1, length);
+	u32 refs[EXO_XN_REFS] = {}, func;
+	struct exo_graft_error err;
+	int ret;
+
+	snprintf((char *)content, length, "%s", name);
+	ret = exo_xn_template_add(h->xn, who, name, refs, 64, 512, content, length, &err, &func, number);
+	free(content);
+	return ret;
+}
+
+/* Nobody gets more than he may have by being given it. */
+TEST(exo_xn_root__chown_asks_the_quota_of_the_next_owner)
+{
+	struct host h;
+	u32 root;
+
+	host_begin_quota(&h, QUOTA);
+	CHECK_EQ(create(&h, &host_other, "other", &root), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 10, EXO_XN_DATA), 0);
+	/* 11 of the root, 1 of the template. */
+	CHECK_EQ(exo_xn_uid_blocks(h.xn, host_user.uid), 12);
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, host_other.uid), 0);
+	CHECK_EQ(exo_xn_uid_blocks(h.xn, host_other.uid), 12);
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, host_user.uid), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 1, AT + 10, 8, EXO_XN_DATA), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 2, AT + 18, 1, EXO_XN_DATA), -EDQUOT);
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, 4711), 0);
+	CHECK_EQ(exo_xn_root_chown(h.xn, root, 4711), 0);
+	CHECK_EQ(exo_xn_root_chown(h.xn, root, host_user.uid), 0);
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, host_user.uid), -EDQUOT);
+	CHECK_EQ(exo_xn_root(h.xn, h.root)->uid, 4711);
+	/* To whom it is already there's nothing to give. */
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, 4711), 0);
+	CHECK_EQ(exo_xn_root_chown(h.xn, 999, 4711), -ENOENT);
+	host_crash(&h);
+	CHECK_EQ(exo_xn_root(h.xn, h.root)->uid, 4711);
+	host_end(&h);
+}
+
+/* Templates are in the quota, and what is compiled of them is bounded. */
+TEST(exo_xn_root__templates_are_their_owners)
+{
+	static const struct exo_xn_who admin = { .uid = 0, .admin = true };
+	struct host h;
+	u32 number;
+
+	host_begin_quota(&h, QUOTA);
+	CHECK_EQ(add(&h, &host_other, "large", 19 * EXO_XN_BLOCK, &number), 0);
+	CHECK_EQ(exo_xn_uid_blocks(h.xn, host_other.uid), 19);
+	CHECK_EQ(add(&h, &host_other, "two", 2 * EXO_XN_BLOCK, &number), -EDQUOT);
+	CHECK_EQ(add(&h, &host_other, "one", EXO_XN_BLOCK, &number), 0);
+	CHECK_EQ(add(&h, &host_other, "another", 1, &number), -EDQUOT);
+	CHECK_EQ(add(&h, &admin, "another", 21 * EXO_XN_BLOCK, &number), 0);
+	CHECK_EQ(create(&h, &host_other, "no room", &number), -EDQUOT);
+	CHECK_EQ(add(&h, &host_other, "one", EXO_XN_BLOCK, &number), 0);
+	CHECK_EQ(exo_xn_template_remove(h.xn, &host_other, number), 0);
+	CHECK_EQ(create(&h, &host_other, "room", &number), 0);
+	host_end(&h);
+}
+
+TEST(exo_xn_root__templates_of_a_uid_are_bounded)
+{
+	char name[16];
+	struct host h;
+	u32 i, number;
+	int ret = 0;
+
+	host_begin(&h);
+	for (i = 0; !ret && i < 100; i++) {
+		snprintf(name, sizeof(name), "t%u", i);
+		ret = add(&h, &host_other, name, 64, &number);
+	}
+	CHECK_EQ(ret, -EDQUOT);
+	CHECK_EQ(i, 65);
+	host_end(&h);
+}
