@@ -490,6 +490,9 @@ int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct 
 	if (!unit)
 		return -ENOMEM;
 	ret = read_unit(xn, unit, t, r->pub.flags & EXO_XN_ROOT_QUARANTINED);
+	/* No change makes such a one: the disk comes from elsewhere. It could become its own ancestor (INV-XN-4). */
+	if (!ret && unit->nr_units && (exo_xn_map_entry(xn, block) & EXO_XN_ENTRY_REFS) > EXO_XN_ENTRY_REF)
+		ret = -EINVAL;
 	if (ret) {
 		exo_xn_unit_drop(xn, unit);
 		return ret;

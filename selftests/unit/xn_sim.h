@@ -62,6 +62,7 @@ enum sim_crash {
  * @gone: the device doesn't come back after its first failure
  * @live: allocations that were not freed
  * @drain: called by host.drain
+ * @meddle: called before owns looks at a unit
  */
 struct sim {
 	struct exo_xn_host host;
@@ -82,6 +83,7 @@ struct sim {
 	u64 lies;
 	u64 clock;
 	void (*drain)(struct sim *sim, u64 block, u64 count);
+	void (*meddle)(struct sim *sim);
 	void *priv;
 };
 
@@ -107,6 +109,8 @@ void sim_crash(const struct sim *sim, u32 upto, enum sim_crash how, struct sim_i
 bool sim_is_barrier(const struct sim_event *event);
 
 u32 sim_crc(u32 seed, const void *bytes, size_t length);
+/* In the first block of a map: a block has so many references; sealed again. */
+void sim_map_entry(const struct sim *sim, void *map, u64 block, u32 refs);
 
 /* Formats ------------------------------------------------------------------------------------------ */
 
@@ -175,6 +179,9 @@ struct sim_entry {
 
 int sim_owns(enum sim_format_kind kind, const void *bytes, u32 length, u32 part, u64 blocks,
 	     struct exo_xn_extents *out);
+/* The same; SIM_DIFFERS depends on @lies, which grows. */
+int sim_owns_lying(enum sim_format_kind kind, const void *bytes, u32 length, u32 part, u64 blocks,
+		   u64 *lies, struct exo_xn_extents *out);
 /* All that a unit owns. */
 int sim_owns_all(enum sim_format_kind kind, const void *bytes, u32 length, u64 blocks,
 		 struct exo_xn_extents *out);

@@ -119,6 +119,15 @@ struct world *world_begin(u64 blocks, u32 log_blocks, u32 broken);
 struct world *world_copy(const struct world *w, u32 broken);
 void world_end(struct world *w);
 
+/* Shared until somebody changes them. */
+struct w_bytes *w_bytes_new(u32 length);
+void w_bytes_put(struct w_bytes *bytes);
+struct w_bytes *w_bytes_own(struct w_bytes *bytes);
+void w_state_clear(struct w_state *s);
+void w_state_copy(struct w_state *to, const struct w_state *from);
+/* @to takes what @from has. */
+void w_state_move(struct w_state *to, struct w_state *from);
+
 struct exo_xn_who w_who(u32 uid);
 struct w_unit *w_unit(struct w_state *s, u64 block);
 const struct w_unit *w_root_unit(const struct w_root *root);
