@@ -29,6 +29,7 @@ struct seen_root {
 	u64 changes;
 	u64 pointers;
 	u64 references;
+	bool lost;		/* blocks, and no commit has had that yet */
 };
 
 struct exo_xn_walk {
@@ -284,10 +285,11 @@ static int give_back(struct exo_xn_walk *w, struct exo_xn_core_root *root, struc
 	root->pub.dirty = true;
 	root->entry |= root->committed;
 	root->pending.at[root->pending.nr++] = (struct exo_xn_extent){ block, 1, 0 };
+	w->roots[root->pub.number].lost = true;
 	return 0;
 }
 
-/* Whoever lost blocks in this block of the map: it is durable before the next one. */
+/* Whoever lost blocks in this block of the map, and nobody else: it is durable before the next one. */
 static int commit_ghosts(struct exo_xn_walk *w)
 {
 	struct exo_xn_core_root *root;
@@ -296,11 +298,10 @@ static int commit_ghosts(struct exo_xn_walk *w)
 
 	for (i = 1; !ret && i <= EXO_XN_ROOTS; i++) {
 		root = w->xn->roots[i];
-		if (!root || !root->pending.nr || (root->state && !root->pub.dirty))
-			continue;
-		if (root->state & EXO_XN_ROOT_USED && w->roots[i].verdict != GOOD)
+		if (!root || !w->roots[i].lost)
 			continue;
 		ret = exo_xn_commit_root(w->xn, root, NULL);
+		w->roots[i].lost = ret;
 		if (!ret && !root->state)
 			exo_xn_root_drop(w->xn, root);
 	}
