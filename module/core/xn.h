@@ -286,11 +286,8 @@ int exo_xn_checkpoint(struct exo_xn *xn);
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out);
 /* The entry of a block as everybody sees it, EXO_XN_ENTRY_INIT: it may be read. Under the lock. */
 int exo_xn_map_look(struct exo_xn *xn, u64 block, u32 *entry);
-/*
- * Whoever asks about blocks without the lock holds their map, which is in memory (exo_xn_bind_check(), or
- * exo_xn_map_look() of each): all that is lock-free here needs that.
- */
-void exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count);
+/* Whoever asks about blocks without the lock holds their map: all that is lock-free here needs that. */
+int exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count);
 void exo_xn_map_unhold(struct exo_xn *xn, u64 block, u64 count);
 /* Bit n: block start + n may be read (else it reads as zeros). At most 64 blocks. Lock-free: their map is held. */
 u64 exo_xn_readable(struct exo_xn *xn, u64 start, u32 count);

@@ -146,7 +146,7 @@ static bool map_is_clean(const struct exo_xn_map_block *map)
 {
 	u32 i;
 
-	if (map->holds || exo_xn_listed(&map->home) || exo_xn_listed(&map->snapped) ||
+	if (__atomic_load_n(&map->holds, __ATOMIC_ACQUIRE) || exo_xn_listed(&map->home) || exo_xn_listed(&map->snapped) ||
 	    __atomic_load_n(&map->queued, __ATOMIC_ACQUIRE) ||
 	    __builtin_memcmp(map->readable, map->durable, sizeof(map->readable)))
 		return false;

@@ -72,7 +72,7 @@ static inline void exo_xn_list_add(struct exo_xn_link *head, struct exo_xn_link 
  * @snapped: in the list of those that have any
  * @home: in the list of those whose home is older than @committed
  * @clock: in the list of all, for exo_xn_shrink()
- * @holds: bindings of what it describes; exo_xn_map_hold()
+ * @holds: bindings of what it describes; exo_xn_map_hold(). Becomes less without the lock
  * @used: since the clock's hand was here
  * @now: entries without INIT, as everybody sees them
  * @committed: entries without INIT, as the log has them

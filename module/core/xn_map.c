@@ -153,28 +153,32 @@ int exo_xn_map_load(struct exo_xn *xn, u64 block, u64 count)
 	return 0;
 }
 
-static void hold(struct exo_xn *xn, u64 block, u64 count, s64 by)
+static void hold(struct exo_xn *xn, u64 block, u64 count, u64 by)
 {
 	struct exo_xn_map_block *map;
 	u32 slot, n;
 
 	for (; count; block += n, count -= n) {
 		n = exo_xn_map_span(xn, block, count, &map, &slot);
-		map->holds += by;
+		__atomic_fetch_add(&map->holds, by, __ATOMIC_RELEASE);
 	}
 }
 
 /**
- * exo_xn_map_hold() - keep the map of a range in memory
+ * exo_xn_map_hold() - have the map of a range in memory, and keep it there
  * @xn: disk
- * @block: first; it is in memory
- * @count: how many
+ * @block: first
+ * @count: how many; 0: nothing
  *
- * Context: disk lock.
+ * Context: disk lock; may read and allocate. Return: 0, -EINVAL (beyond the disk), -ENOMEM, -EIO.
  */
-void exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count)
+int exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count)
 {
-	hold(xn, block, count, 1);
+	int ret = count ? exo_xn_map_load(xn, block, count) : 0;
+
+	if (!ret)
+		hold(xn, block, count, 1);
+	return ret;
 }
 
 /**
@@ -183,11 +187,11 @@ void exo_xn_map_hold(struct exo_xn *xn, u64 block, u64 count)
  * @block: as it was held
  * @count: the same
  *
- * Context: disk lock; nobody looks at it without the lock any more.
+ * Context: any, without the disk's lock, too; whoever held it looks at it no longer.
  */
 void exo_xn_map_unhold(struct exo_xn *xn, u64 block, u64 count)
 {
-	hold(xn, block, count, -1);
+	hold(xn, block, count, -1ULL);
 }
 
 /**

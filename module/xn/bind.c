@@ -267,20 +267,26 @@ static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
 		ret = exo_xn_reg_enter(disk, binding, cmd->parent);
 	if (ret)
 		return ret;
+	ret = exo_xn_map_hold(disk->xn, binding->block, binding->count);
+	if (ret)
+		goto err_hold;
 	binding->unit = unit;
 	binding->generation = unit->generation;
 	ret = xa_alloc(&env->xn->bindings, number, binding, XA_LIMIT(1, EXO_XN_BINDINGS),
 		       GFP_KERNEL_ACCOUNT);
-	if (ret) {
-		if (binding->hold)
-			exo_xn_hold_end(disk, binding->hold);
-		return ret == -EBUSY ? -EOVERFLOW : ret;
-	}
+	if (ret)
+		goto err_map;
 	exo_xn_unit_get(unit);
-	exo_xn_map_hold(disk->xn, cmd->block, cmd->count);
 	list_add(&binding->node, &disk->bindings);
 	disk->nr_bindings++;
 	return 0;
+
+err_map:
+	exo_xn_map_unhold(disk->xn, binding->block, binding->count);
+err_hold:
+	if (binding->hold)
+		exo_xn_hold_end(disk, binding->hold);
+	return ret == -EBUSY ? -EOVERFLOW : ret;
 }
 
 static int check_bind(const struct exo_xn_bind *cmd)

@@ -119,11 +119,16 @@ int exo_xn_page_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 	index = find_first_zero_bit(reg->used, EXO_XN_REG_ENTRIES);
 	if (index >= EXO_XN_REG_ENTRIES)
 		return -EOVERFLOW;
+	ret = exo_xn_map_hold(disk->xn, page->block, 1);
+	if (ret)
+		return ret;
 	ret = xa_insert(&reg->blocks, page->block, page, GFP_KERNEL_ACCOUNT);
 	if (WARN_ON_ONCE(ret == -EBUSY))
 		ret = -EINVAL;
-	if (ret)
+	if (ret) {
+		exo_xn_map_unhold(disk->xn, page->block, 1);
 		return ret;
+	}
 	spin_lock(&reg->lock);
 	kref_get(&page->ref);
 	page->index = index;
@@ -159,6 +164,7 @@ void exo_xn_page_remove(struct exo_xn_reg *reg, struct exo_xn_page *page)
 	WRITE_ONCE(reg->table->entries, reg->nr);
 	WRITE_ONCE(row->state, 0);
 	memset(row, 0, sizeof(*row));
+	exo_xn_map_unhold(container_of(reg, struct exo_xn_disk_dev, reg)->xn, page->block, 1);
 	wake_up_all(&page->wait);
 }
 

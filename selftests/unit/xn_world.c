@@ -287,7 +287,7 @@ static int load_map(struct world *w)
 	int ret = exo_xn_map_show(w->xn, 0, (u32)w->sim->now.blocks, 1, map);
 
 	if (!ret)
-		exo_xn_map_hold(w->xn, 0, w->sim->now.blocks);
+		ret = exo_xn_map_hold(w->xn, 0, w->sim->now.blocks);
 	exo_xn_limit(w->xn, w->memory ? w->memory : EXO_XN_MEMORY);
 	return ret;
 }
