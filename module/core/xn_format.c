@@ -8,9 +8,15 @@
 
 static bool all_zero(const u8 *bytes, size_t length)
 {
-	size_t i;
+	size_t i = 0;
+	u64 word;
 
-	for (i = 0; i < length; i++)
+	for (; length - i >= sizeof(word); i += sizeof(word)) {
+		__builtin_memcpy(&word, bytes + i, sizeof(word));
+		if (word)
+			return false;
+	}
+	for (; i < length; i++)
 		if (bytes[i])
 			return false;
 	return true;

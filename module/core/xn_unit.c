@@ -315,7 +315,7 @@ int exo_xn_unit_learn(struct exo_xn *xn, struct exo_xn_core_unit *unit,
 	unit->nr_extents = nr;
 	unit->nr_units = exo_xn_units_in(unit->slab, nr);
 	for (i = 0, nr = 0; i < unit->nr_parts; nr += unit->part[i++].nr)
-		unit->part[i].at = unit->slab + nr;
+		unit->part[i].at = unit->slab ? unit->slab + nr : NULL;
 	return 0;
 }
 
