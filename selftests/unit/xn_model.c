@@ -29,7 +29,8 @@ u64 m_blocks_of(const struct model *m, u32 root)
 
 u64 m_blocks_of_uid(const struct model *m, u32 uid)
 {
-	u64 n = 0;
+	/* The template is the admin's. */
+	u64 n = !uid;
 	u32 i;
 
 	for (i = 0; i < M_ROOTS; i++)
@@ -283,7 +284,6 @@ static int do_link(struct change *c, struct m_unit *parent, const struct m_step 
 			return -ENOENT;
 		if (s->kind == EXO_XN_MOVE && above(c, s->block, s->parent))
 			return -EINVAL;
-		c->wrong |= s->kind == EXO_XN_LINK && units_below(child);
 	}
 	if (s->kind == EXO_XN_LINK)
 		for (i = s->block; i < s->block + s->count; i++)

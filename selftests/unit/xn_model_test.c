@@ -342,9 +342,28 @@ static void apply(const struct m_who *who, u32 root, const struct m_step *steps,
 	r.dirty[root - 1]++;
 }
 
-/* A unit for one that has several parents: that it can't be is seen now, or when all is compared. */
-static bool ambiguous(const struct m_step *s)
+/* What this unit would own still, after these steps? */
+static bool owns_more(const struct m_step *steps, u32 nr, u64 block)
 {
+	struct m_unit *unit = m_unit_at(&r.m.now, block);
+	u32 i, left = 0;
+
+	for (i = 0; unit && i < M_POINTERS; i++)
+		left += !!unit->at[i].count;
+	for (i = 0; i < nr; i++)
+		left -= steps[i].kind == EXO_XN_MOVE ? steps[i].from == block :
+			steps[i].kind != EXO_XN_ALLOC && steps[i].kind != EXO_XN_LINK && steps[i].parent == block;
+	return left;
+}
+
+/*
+ * What can't be, and is seen at once or when all is compared: alone in its call. A unit for one that has several parents;
+ * the end of a unit that owns something.
+ */
+static bool ambiguous(const struct m_step *steps, u32 nr, const struct m_step *s)
+{
+	if (s->kind == EXO_XN_FREE_STEP && s->slot == EXO_XN_SELF)
+		return owns_more(steps, nr, s->block);
 	return s->kind == EXO_XN_MOVE && s->slot == EXO_XN_SELF && r.m.now.block[s->parent].refs > 1;
 }
 
@@ -364,12 +383,10 @@ static void do_apply(void)
 			continue;
 		if (s.kind == EXO_XN_WRITE)
 			scribble[nr_scribbles++] = s;
-		else if (ambiguous(&s) && nr)
-			continue;
-		else
+		else if (!ambiguous(steps, nr, &s))
 			steps[nr++] = s;
-		if (ambiguous(&s))
-			break;
+		else if (!nr)
+			steps[want = nr++] = s;
 	}
 	/* New units take places of the model: no more than there are. */
 	if (nr == 1 && !nr_scribbles && !unit_below(4) &&
