@@ -113,8 +113,11 @@ TEST_LONG(load__a_hundred_times, 300)
 	test_sleep_ms(200);
 	after = test_free_kib();
 	test_note("free memory: %lld KiB less after %u rounds", (long long)(before - after), n - n / 5);
-	/* Less than what a pool of one block has besides its pages, from each round. */
-	ASSERT_LT((long long)before - (long long)after, 2 << 10);
+	/*
+	 * Less than what a pool of one block has besides its pages, from each round. A kernel with debugging in
+	 * it keeps more for each load of a module (KASAN's shadow, lockdep's classes), and has kmemleak.
+	 */
+	ASSERT_LT((long long)before - (long long)after, test_slow() > 1 ? 8 << 10 : 2 << 10);
 }
 
 /* Has the kernel said anything with this in it since the log was opened? */
@@ -189,24 +192,36 @@ static void opener(void *arg)
 	}
 }
 
+static void openers_end(const pid_t pid[2])
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		kill(pid[i], SIGKILL);
+		test_join_killed(pid[i], SIGKILL);
+	}
+}
+
 TEST_LONG(unload__against_open, 120)
 {
-	unsigned int i, tries;
+	unsigned int i, k, tries;
 	pid_t pid[2];
 
 	need();
-	for (i = 0; i < 2; i++)
-		pid[i] = test_spawn(opener, NULL);
 	for (i = 0; i < test_rounds(20, 2); i++) {
+		for (k = 0; k < 2; k++)
+			pid[k] = test_spawn(opener, NULL);
 		ASSERT_EQ(load("pool_frames=512"), 0);
 		test_sleep_ms(5);
-		for (tries = 0; tries < 20000; tries++)
-			if (!unload())
-				break;
+		for (tries = 0; tries < 5000 && unload(); tries++)
+			;
+		openers_end(pid);
+		/* On a slow and busy machine one was always open: not without them. */
+		if (tries == 5000)
+			for (tries = 0; tries < 20000 && unload(); tries++)
+				test_sleep_ms(1);
 		ASSERT_LT(tries, 20000);
 	}
-	for (i = 0; i < 2; i++)
-		kill(pid[i], SIGKILL);
 }
 
 struct resuming {
