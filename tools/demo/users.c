@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * users: what two users do on a raw disk in the demonstration (tools/demo/disk). The formats are those of samples/xn.
+ * users: what two users do on a raw disk in the demonstration (tools/demo/disk). The diary's format is that of samples/xn.
  *
- *	users tree-write	package names and versions from standard input into a B+tree, each put durable;
- *				prints how many there are so far
- *	users tree-check N	the first N of them are there, and right
  *	users diary-write	appends to a diary until it is killed; prints how many entries are durable
  *	users diary-check N	the first N are there, and right
- *	users tree-where	prints where one of its data blocks is: the unit that points at it, and the block
+ *	users volume-where NAME	prints where a data block of that volume of SQLite's is: the unit that points at it, and the block
  *	users intrude NAME UNIT BLOCK	tries everything on the root NAME, which is another user's, and on that
  *				block of it; prints what was refused. Status 1 if something was not
  */
@@ -20,9 +17,8 @@
 #include <unistd.h>
 
 #include "../../samples/xn/diary.h"
-#include "../../samples/xn/tree.h"
+#include "../../libexo/sqlite/vfs_format.h"
 
-#define TREE "packages"
 #define DIARY "diary"
 #define ENTRIES 6000 /* the sample's diary is full then */
 
@@ -51,78 +47,22 @@ static void tell(uint32_t count)
 	fflush(stdout);
 }
 
-/* ---- the tree ---------------------------------------------------------------------------------- */
+/* ---- SQLite's volume -------------------------------------------------------------------------- */
 
-static uint64_t key_of(const char *text)
+/* Of its first file. */
+static int volume_where(const char *name)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ULL;
-	return hash;
-}
-
-/* The next package of apt's lists: its name and version are one text. */
-static bool next_package(char *out, size_t size)
-{
-	char line[1024], name[200] = "";
-
-	while (fgets(line, sizeof(line), stdin)) {
-		line[strcspn(line, "\n")] = 0;
-		if (!strncmp(line, "Package: ", 9)) {
-			snprintf(name, sizeof(name), "%.190s", line + 9);
-		} else if (!strncmp(line, "Version: ", 9) && *name) {
-			snprintf(out, size, "%s %.60s", name, line + 9);
-			return true;
-		}
-	}
-	return false;
-}
-
-static int tree_write(void)
-{
-	char text[TREE_VALUE];
-	uint32_t count = 0;
+	static struct vfs_dir dir;
+	struct exo_xn_root root;
+	struct vfs_unit unit;
 
 	begin();
-	need(tree_create(&store, TREE), "create the tree");
-	while (next_package(text, sizeof(text))) {
-		need(tree_put(&store, key_of(text), text), "put");
-		tell(++count);
-	}
-	return 0;
-}
-
-static int tree_check(uint32_t wanted)
-{
-	char text[TREE_VALUE], value[TREE_VALUE];
-	uint32_t count = 0;
-
-	begin();
-	need(store_find(&store, TREE), "find the tree");
-	while (count < wanted && next_package(text, sizeof(text))) {
-		need(tree_get(&store, key_of(text), value), text);
-		if (strcmp(text, value)) {
-			fprintf(stderr, "users: \"%s\" where \"%s\" was put\n", value, text);
-			return 1;
-		}
-		count++;
-	}
-	tell(count);
-	return count < wanted;
-}
-
-static int tree_where(void)
-{
-	char text[TREE_VALUE];
-	uint64_t node, leaf;
-
-	begin();
-	need(store_find(&store, TREE), "find the tree");
-	if (!next_package(text, sizeof(text)))
+	need(exo_xn_root_find(xn, name, &root), name);
+	need(exo_xn_read(xn, root.root, root.out_block, root.out_block, &dir, sizeof(dir)), "read");
+	need(exo_xn_read(xn, root.root, root.out_block, dir.entry[0].unit, &unit, sizeof(unit)), "read");
+	if (dir.magic != VFS_DIR_MAGIC || unit.magic != VFS_FILE_MAGIC || !unit.extents)
 		return 1;
-	need(tree_place(&store, key_of(text), &node, &leaf), text);
-	printf("%" PRIu64 " %" PRIu64 "\n", node, leaf);
+	printf("%" PRIu64 " %" PRIu64 "\n", (uint64_t)dir.entry[0].unit, (uint64_t)unit.extent[0].block);
 	return 0;
 }
 
@@ -224,18 +164,14 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *object = argc > 2 ? argv[2] : NULL;
 
-	if (!strcmp(what, "tree-write"))
-		return tree_write();
 	if (!strcmp(what, "diary-write"))
 		return diary_write();
-	if (object && !strcmp(what, "tree-check"))
-		return tree_check((uint32_t)strtoul(object, NULL, 10));
 	if (object && !strcmp(what, "diary-check"))
 		return diary_check((uint32_t)strtoul(object, NULL, 10));
-	if (!strcmp(what, "tree-where"))
-		return tree_where();
+	if (object && !strcmp(what, "volume-where"))
+		return volume_where(object);
 	if (argc == 5 && !strcmp(what, "intrude"))
 		return intrude(object, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
-	fprintf(stderr, "usage: users tree-write|tree-check N|tree-where|diary-write|diary-check N|intrude NAME UNIT BLOCK\n");
+	fprintf(stderr, "usage: users diary-write|diary-check N|volume-where NAME|intrude NAME UNIT BLOCK\n");
 	return 2;
 }
