@@ -131,5 +131,6 @@ void g2_run(void);
 void g4_run(void);
 void g5_run(void);
 void g6_run(void);
+void x4_run(void);
 
 #endif

@@ -37,6 +37,7 @@ static const struct bench_group groups[] = {
 	{ "G4", "entry, exit, transaction", g4_run, 0 },
 	{ "G5", "loading a graft", g5_run, 0 },
 	{ "G6", "fault resolved by a graft", g6_run, 0 },
+	{ "X4", "key-value stores under YCSB", x4_run, 0 },
 	{ "M10", "staleness", m10_run, BENCH_TWO_CPUS },
 };
 
