@@ -316,6 +316,8 @@ int native_bind(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 count, 
 
 	if (!ret)
 		ret = exo_xn_bind_check(disk->xn, found, &owner, block, count, rights);
+	if (!ret)
+		ret = exo_xn_map_hold(disk->xn, block, count);
 	if (ret)
 		return ret;
 	CHECK(disk->nr_bindings + 1 < BINDINGS);
