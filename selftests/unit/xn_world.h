@@ -173,6 +173,11 @@ enum w_violation w_check_live(struct world *w);
 enum w_violation w_check_crash(struct world *w, u32 upto, enum sim_crash how, bool deep);
 /* All crash points of the events since @from, the last operation; its end, too. Returns how many were wrong. */
 u32 w_check_points(struct world *w, u32 from, u32 torn);
+/*
+ * A crash before each event of the recovery of this disk, and of the recovery after that, @depth times: how many of them end
+ * in something wrong.
+ */
+u32 w_check_recovery(struct world *w, const struct sim_image *image, u32 depth);
 /* Before an operation: where its events will begin. */
 u32 w_mark(struct world *w);
 /* What the last operation has acknowledged is so from now on. */

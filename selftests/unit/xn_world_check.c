@@ -437,6 +437,30 @@ enum w_violation w_check_crash(struct world *w, u32 upto, enum sim_crash how, bo
 	return bad;
 }
 
+u32 w_check_recovery(struct world *w, const struct sim_image *image, u32 depth)
+{
+	enum w_violation bad = check_image(w, image, 0);
+	struct sim *sim = sim_from(image);
+	struct sim_image next;
+	struct exo_xn *xn;
+	u32 i, how, wrong = bad != W_FINE;
+
+	w->found[bad]++;
+	if (bad && !w->expected)
+		printf("# a crash in recovery, %u more to come: %s: %s\n", depth, w_violation_name[bad], w->why);
+	if (depth && !bad && !exo_xn_attach(&sim->host, sim, image->blocks, w->broken, &xn)) {
+		for (i = 0; i <= sim->nr_events; i++)
+			for (how = SIM_ALL; how <= SIM_TORN; how++) {
+				sim_crash(sim, i, how, &next);
+				wrong += w_check_recovery(w, &next, depth - 1);
+				sim_image_free(&next);
+			}
+		exo_xn_free(xn);
+	}
+	sim_free(sim);
+	return wrong;
+}
+
 static u32 check_point(struct world *w, u32 at, enum sim_crash how, bool acked)
 {
 	static const char *const name[] = { "all", "none", "some", "torn" };
