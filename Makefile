@@ -25,7 +25,7 @@ QUIET	:= $(if $(V),,-s)
 # Under sudo files would belong to root: build as the user who called.
 AS_USER	:= $(if $(SUDO_USER),sudo -u $(SUDO_USER) -- )
 
-.PHONY: all setup module user run shell cases check check-rest check-all check-box soak bench
+.PHONY: all setup module user fio run shell cases check check-rest check-all check-box soak bench
 .PHONY: insmod rmmod install clean help sparse $(BUILDS)
 
 all: module user
@@ -43,6 +43,11 @@ $(BUILDS): setup
 	+@$(MAKE) $(QUIET) --no-print-directory -C $(@:build-%=%) all
 
 $(filter-out build-libexo,$(BUILDS)): $(filter build-libexo,$(BUILDS))
+
+# An engine for Debian's fio; its headers come from fio's source package.
+fio: build-libexo
+	@tools/setup fio
+	+@$(MAKE) $(QUIET) --no-print-directory -C tools/fio all
 
 # Tests that are Linux' and SQLite's own; building alone doesn't fetch them.
 cases: setup $(filter build-libexo build-libexo/sqlite,$(BUILDS))
@@ -121,6 +126,7 @@ help:
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
 	@echo 'make soak        the fuzzer for SOAK=3600 seconds, and 100,000 grafts on each kernel'
+	@echo 'make fio         tools/fio/exo-fio.so, an engine of fio (ioengine=external:...) for exo disks'
 	@echo 'make sparse      the module under sparse'
 	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'
 	@echo 'make install     DESTDIR=, PREFIX=/usr/local, KVER=$$(uname -r)'
