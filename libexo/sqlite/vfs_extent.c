@@ -10,7 +10,8 @@
 
 #define RUN_MIN 64U		/* blocks that a file grows by */
 #define RUN_MAX 16384U
-#define ZERO_BLOCKS 1024U	/* journals: so many are written with zeros when they are allocated */
+#define ZERO_BLOCKS 1024U	/* journals: so many are written with zeros when they are allocated ... */
+#define ZERO_DIRTY 16U		/* ... unless so much is written at once: then it doesn't pay */
 #define TRIES 16
 
 static void unbind(struct run *run)
@@ -356,7 +357,8 @@ static int grow_once(struct file *file, uint32_t need)
 			break;
 		want /= 2;
 	}
-	if (!ret && file->kind != VFS_KIND_PLAIN && from + want <= ZERO_BLOCKS)
+	if (!ret && file->kind != VFS_KIND_PLAIN && from + want <= ZERO_BLOCKS &&
+	    file->nr_dirty < ZERO_DIRTY)
 		ret = write_zeros(file, from, want);
 	return ret;
 }
