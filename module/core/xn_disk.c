@@ -56,16 +56,23 @@ static int write_zeros(struct exo_xn *xn, u64 block, u64 count, u32 flags)
 	return 0;
 }
 
-/* The newer of the superblocks that are whole, in xn->io afterwards. */
+/*
+ * The newer of the superblocks that are whole, in xn->io afterwards. One that can't be read may be the newer: what the
+ * older says would be a log that was overwritten since, and what was committed there would be gone in silence.
+ */
 static int read_super(struct exo_xn *xn, u64 blocks)
 {
 	struct exo_xn_super *super = (void *)xn->io, *other = (void *)(xn->io + EXO_XN_BLOCK);
 	bool good, second;
+	int ret;
 
-	good = !exo_xn_read_blocks(xn, 0, 1, super) &&
-	       exo_xn_super_parse(xn->host->crc, super, blocks);
-	second = !exo_xn_read_blocks(xn, 1, 1, other) &&
-		 exo_xn_super_parse(xn->host->crc, other, blocks);
+	ret = exo_xn_read_blocks(xn, 0, 1, super);
+	if (!ret)
+		ret = exo_xn_read_blocks(xn, 1, 1, other);
+	if (ret)
+		return ret;
+	good = exo_xn_super_parse(xn->host->crc, super, blocks);
+	second = exo_xn_super_parse(xn->host->crc, other, blocks);
 	if (second && (!good || other->seq > super->seq))
 		*super = *other;
 	return good || second ? 0 : -EINVAL;
@@ -82,10 +89,11 @@ static u32 log_blocks_for(const struct exo_xn_format_opts *opts)
 
 static int format(struct exo_xn *xn, const struct exo_xn_format_opts *opts)
 {
-	int ret;
+	int ret = opts->force ? -EINVAL : read_super(xn, opts->blocks);
 
-	if (!opts->force && !read_super(xn, opts->blocks))
-		return -EBUSY;
+	/* Who can't be read may be one of exo's. */
+	if (ret != -EINVAL)
+		return ret ?: -EBUSY;
 	ret = write_zeros(xn, 0, 2, EXO_XN_FUA);
 	if (!ret)
 		ret = write_maps(xn, 0, xn->blocks, exo_xn_maps_of(xn->blocks));
