@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Device mapper for tests of raw disks: devices whose table changes under their user, and the log that
+ * dm-log-writes leaves. All "must", but for the end of the log.
+ */
+#ifndef EXO_TEST_XN_DM_H
+#define EXO_TEST_XN_DM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DM_SECTOR 512U
+
+/* A device of one target; its path is written. SKIP if the kernel has no such target. */
+void dm_create(const char *name, const char *target, uint64_t sectors, const char *params, char path[32]);
+/* It has another target from now on: what is in flight is waited for. */
+void dm_switch(const char *name, const char *target, uint64_t sectors, const char *params);
+void dm_message(const char *name, const char *text);
+/* Whoever held it may be closing it still. */
+void dm_remove(const char *name);
+
+/**
+ * struct lw_log - the log of dm-log-writes, mapped
+ * @bytes: of the log device
+ * @size: how many
+ * @left: entries not read yet
+ * @sector_size: unit of @at, and of the entries
+ * @at: of the next entry
+ */
+struct lw_log {
+	const uint8_t *bytes;
+	size_t size;
+	uint64_t left;
+	uint32_t sector_size;
+	uint64_t at;
+};
+
+#define LW_FLUSH 1U	/* what completed before it began is durable */
+#define LW_FUA 2U
+#define LW_DISCARD 4U	/* no data */
+#define LW_MARK 8U	/* @data is a text, of @length bytes */
+
+/**
+ * struct lw_entry - a write, a flush, a discard, or a mark
+ * @flags: LW_*
+ * @offset: byte of the device
+ * @length: bytes
+ * @data: what was written
+ */
+struct lw_entry {
+	uint32_t flags;
+	uint64_t offset;
+	uint64_t length;
+	const uint8_t *data;
+};
+
+void lw_open(struct lw_log *log, const void *bytes, size_t size);
+/* False: that was the last one. */
+bool lw_next(struct lw_log *log, struct lw_entry *entry);
+
+#endif
