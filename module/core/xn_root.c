@@ -420,24 +420,27 @@ int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root)
  * @number: of it
  *
  * Context: disk lock; reads, writes, allocates; waits for data I/O on its blocks. Return: 0; -ENOENT; -EACCES; -ENOMEM:
- * it may have begun; it goes on at the next attach; -EIO.
+ * it may have begun; it goes on at the next call, or attach; -EIO.
  */
 int exo_xn_root_delete(struct exo_xn *xn, const struct exo_xn_who *who, u32 number)
 {
-	struct exo_xn_core_root *root = exo_xn_root_at(xn, number);
+	struct exo_xn_core_root *root = number && number <= EXO_XN_ROOTS ? xn->roots[number] : NULL;
 	int ret;
 
 	if (!root)
 		return -ENOENT;
 	if (!who->admin && who->uid != root->pub.uid)
 		return -EACCES;
-	root->state |= EXO_XN_ROOT_DELETING;
-	ret = commit_entry(xn, root);
-	if (ret) {
-		root->state &= ~EXO_XN_ROOT_DELETING;
-		return ret;
+	/* Else it was begun, and there was no memory to end it. */
+	if (!(root->state & EXO_XN_ROOT_DELETING)) {
+		root->state |= EXO_XN_ROOT_DELETING;
+		ret = commit_entry(xn, root);
+		if (ret) {
+			root->state &= ~EXO_XN_ROOT_DELETING;
+			return ret;
+		}
+		drop_units(xn, root);
 	}
-	drop_units(xn, root);
 	return exo_xn_root_wipe(xn, root);
 }
 
