@@ -43,6 +43,7 @@ $(BUILDS): setup
 	+@$(MAKE) $(QUIET) --no-print-directory -C $(@:build-%=%) all
 
 $(filter-out build-libexo,$(BUILDS)): $(filter build-libexo,$(BUILDS))
+$(filter build-selftests build-bench,$(BUILDS)): $(filter build-libexo/sqlite,$(BUILDS))
 
 # An engine for Debian's fio; its headers come from fio's source package.
 fio: build-libexo

@@ -126,6 +126,7 @@ void m8_run(void);
 void m9_run(void);
 void m10_run(void);
 void m11_run(void);
+void x3_run(void);
 void g1_run(void);
 void g2_run(void);
 void g4_run(void);

@@ -38,6 +38,7 @@ static const struct bench_group groups[] = {
 	{ "G5", "loading a graft", g5_run, 0 },
 	{ "G6", "fault resolved by a graft", g6_run, 0 },
 	{ "X4", "key-value stores under YCSB", x4_run, 0 },
+	{ "X3", "SQLite on its own blocks", x3_run, 0 },
 	{ "M10", "staleness", m10_run, BENCH_TWO_CPUS },
 };
 
@@ -62,6 +63,8 @@ static int wanted(const struct bench_group *group, const char *ids)
 			id = "G1";
 		if (!strcmp(id, "G4a") || !strcmp(id, "G4b") || !strcmp(id, "G7"))
 			id = "G4";
+		if (!strcmp(id, "X3a") || !strcmp(id, "X3b"))
+			id = "X3";
 		if (!strcmp(id, group->id))
 			return 1;
 	}

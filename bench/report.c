@@ -69,6 +69,21 @@ static const struct bar {
 	{ "X4.B.", AHEAD, 1, "ahead" },
 	{ "X4.C.", AHEAD, 1, "ahead" },
 	{ "X4.F.", AHEAD, 1, "ahead" },
+	{ "X3a.wal.", AHEAD, 1, "ahead" },
+	{ "X3a.delete.", AHEAD, 1, "ahead" },
+	{ "X3a.worst.", AT_LEAST, 1 / 1.02, "≤ 1.02 ×" },
+	{ "X3b.wal.ext4", AT_LEAST, 1.5, "1.5 ×" },
+	{ "X3b.wal.xfs", AT_LEAST, 1.5, "1.5 ×" },
+	{ "X3b.delete.ext4", AT_LEAST, 1.5, "1.5 ×" },
+	{ "X3b.delete.xfs", AT_LEAST, 1.5, "1.5 ×" },
+	{ "X3b.wal.ext4.requests", AT_LEAST, 1, "no more" },
+	{ "X3b.wal.xfs.requests", AT_LEAST, 1, "no more" },
+	{ "X3b.delete.ext4.requests", AT_LEAST, 1, "no more" },
+	{ "X3b.delete.xfs.requests", AT_LEAST, 1, "no more" },
+	{ "X3b.wal.ext4.bytes", AT_LEAST, 1, "no more" },
+	{ "X3b.wal.xfs.bytes", AT_LEAST, 1, "no more" },
+	{ "X3b.delete.ext4.bytes", AT_LEAST, 1, "no more" },
+	{ "X3b.delete.xfs.bytes", AT_LEAST, 1, "no more" },
 };
 
 #define NR_BARS (sizeof(bars) / sizeof(bars[0]))
