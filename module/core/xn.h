@@ -18,6 +18,16 @@
 
 #include "core/types.h"
 
+/*
+ * Only bench/ builds with EXO_XN_UNCHECKED (X2): then whoever asks is believed, so that what it costs to ask can be
+ * measured. No such module is ever installed; it says so when it is loaded.
+ */
+#ifdef EXO_XN_UNCHECKED
+#define EXO_XN_CHECKED 0
+#else
+#define EXO_XN_CHECKED 1
+#endif
+
 struct exo_xn;
 
 #define EXO_XN_ROOTS 1024U	/* of a disk; numbers are 1 .. EXO_XN_ROOTS */

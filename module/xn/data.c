@@ -90,19 +90,27 @@ static void commit_work(struct work_struct *work)
 	exo_xn_disk_put(disk);
 }
 
+/* The last bio is over: what came of it. What was written may be read from here on. */
+static int result(const struct exo_xn_req *req)
+{
+	if (unlikely(req->status))
+		return -EIO;
+	if (EXO_XN_CHECKED && req->kind == EXO_XN_IO_WRITE) {
+		exo_xn_reg_wrote(req->binding->disk, req->block, req->count);
+		exo_xn_written(req->binding->disk->xn, req->block, req->count);
+	}
+	return 0;
+}
+
 /*
- * The last bio is over; in any context. The request is in flight no more before anybody commits: who
- * drains has the lock that a commit needs.
+ * In any context. The request is in flight no more before anybody commits: who drains has the lock
+ * that a commit needs.
  */
 static void complete_req(struct exo_xn_req *req)
 {
 	struct exo_xn_binding *binding = req->binding;
-	int ret = req->status ? -EIO : 0;
+	int ret = result(req);
 
-	if (!ret && req->kind == EXO_XN_IO_WRITE) {
-		exo_xn_reg_wrote(binding->disk, req->block, req->count);
-		exo_xn_written(binding->disk->xn, req->block, req->count);
-	}
 	if (!ret && req->commit && req->ucmd) {
 		req->disk = binding->disk;
 		kref_get(&req->disk->ref);
@@ -119,7 +127,7 @@ static void unpin(struct bio *bio)
 {
 	u32 i;
 
-	for (i = 0; i < bio->bi_vcnt; i++)
+	for (i = 0; EXO_XN_CHECKED && i < bio->bi_vcnt; i++)
 		put_page(bio->bi_io_vec[i].bv_page);
 }
 
@@ -147,6 +155,8 @@ static struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
 
 	if (unlikely(!frame))
 		return ERR_PTR(nr >= exo_nr_frames ? -EINVAL : -EACCES);
+	if (!EXO_XN_CHECKED)
+		return frame->page;
 	rcu_read_lock();
 	owner = exo_frame_lock(frame);
 	if (likely(owner)) {
@@ -244,7 +254,7 @@ static int plan_blocks(struct plan *plan, const u32 *frames)
 	int ret;
 
 	for (i = 0; i < req->count; i++) {
-		if (req->kind == EXO_XN_IO_READ && i % MASK_BLOCKS == 0)
+		if (EXO_XN_CHECKED && req->kind == EXO_XN_IO_READ && i % MASK_BLOCKS == 0)
 			readable = exo_xn_readable(xn, req->block + i,
 						   min(req->count - i, MASK_BLOCKS));
 		ret = plan_block(plan, req->block + i, req->count - i, frames[i],
@@ -268,17 +278,17 @@ static void plan_drop(struct plan *plan)
 	bio_put(&plan->req->bio);
 }
 
-/* The submitter counts as one: the request stays until all are on their way. */
-static void plan_submit(struct plan *plan)
+/*
+ * The submitter counts as one: the request stays until all are on their way.
+ *
+ * Return: all are over already, and the request is the caller's.
+ */
+static bool plan_submit(struct plan *plan)
 {
 	struct exo_xn_req *req = plan->req;
 	struct bio *bio;
 
-	if (likely(req->bio.bi_vcnt && bio_list_empty(&plan->more))) {
-		submit_bio(&req->bio);
-		return;
-	}
-	if (req->bio.bi_vcnt) {
+	if (likely(req->bio.bi_vcnt)) {
 		atomic_inc(&req->pending);
 		submit_bio(&req->bio);
 	}
@@ -286,8 +296,27 @@ static void plan_submit(struct plan *plan)
 		atomic_inc(&req->pending);
 		submit_bio(bio);
 	}
-	if (atomic_dec_and_test(&req->pending))
+	return atomic_dec_and_test(&req->pending);
+}
+
+/*
+ * All was over when it had been submitted: nobody needs to be told elsewhere. That is so for what reads
+ * as zeros, and for a device that has done it when it returns.
+ */
+static int complete_now(struct exo_xn_req *req)
+{
+	int ret;
+
+	if (req->commit && req->ucmd) {
 		complete_req(req);
+		return -EIOCBQUEUED;
+	}
+	ret = result(req);
+	if (req->wait)
+		req->wait->commit = !ret && req->commit;
+	bio_put(&req->bio);
+	exo_xn_binding_end(req->binding);
+	return ret;
 }
 
 static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
@@ -313,7 +342,9 @@ static int copy_frames(const struct exo_xn_io *io, u32 *frames)
 
 /*
  * READ or WRITE. @binding is in flight; it is given back when the request is over, or here on an
- * error. @ucmd or @wait hears of it, unless this returns an error.
+ * error.
+ *
+ * Return: -EIOCBQUEUED: @ucmd or @wait will hear of it; else the result, and nobody else hears of it.
  */
 static int submit(struct exo_env *env, struct exo_xn_binding *binding, const struct exo_xn_io *io,
 		  struct io_uring_cmd *ucmd, struct exo_xn_wait *wait, bool nowait)
@@ -328,7 +359,8 @@ static int submit(struct exo_env *env, struct exo_xn_binding *binding, const str
 		.gfp = nowait ? GFP_NOWAIT : GFP_KERNEL,
 		.rights = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_WRITE : EXO_RIGHT_READ,
 	};
-	u32 frames[EXO_XN_IO_BLOCKS];
+	/* As many as @io has are copied in. */
+	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
 	struct bio *bio;
 	int ret;
 
@@ -357,8 +389,7 @@ static int submit(struct exo_env *env, struct exo_xn_binding *binding, const str
 		plan_drop(&plan);
 		goto err_binding;
 	}
-	plan_submit(&plan);
-	return 0;
+	return plan_submit(&plan) ? complete_now(plan.req) : -EIOCBQUEUED;
 
 err_binding:
 	exo_xn_binding_end(binding);
@@ -455,7 +486,7 @@ static struct exo_xn_binding *begin(struct exo_env *env, const struct exo_xn_io 
 	int ret = 0;
 
 	binding = exo_xn_binding_begin(env, io->binding, nowait);
-	if (IS_ERR(binding) || io->kind == EXO_XN_IO_FLUSH)
+	if (IS_ERR(binding) || io->kind == EXO_XN_IO_FLUSH || !EXO_XN_CHECKED)
 		return binding;
 	if ((u64)io->offset + io->count > binding->count)
 		ret = -EINVAL;
@@ -495,10 +526,12 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 	kref_get(&disk->ref);
 	init_completion(&wait.done);
 	ret = submit(env, binding, io, NULL, &wait, false);
-	if (!ret) {
+	if (ret == -EIOCBQUEUED) {
 		wait_for_completion_io(&wait.done);
-		ret = wait.commit ? commit_written(disk) : wait.ret;
+		ret = wait.ret;
 	}
+	if (!ret && wait.commit)
+		ret = commit_written(disk);
 	exo_xn_disk_put(disk);
 	return ret;
 }
@@ -532,7 +565,7 @@ int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		return PTR_ERR(binding);
 	if (!is_transfer(io))
 		return sleeping(binding, io);
-	return submit(env, binding, io, ucmd, NULL, nowait) ?: -EIOCBQUEUED;
+	return submit(env, binding, io, ucmd, NULL, nowait);
 }
 
 /**

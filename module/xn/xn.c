@@ -10,6 +10,8 @@ static int noun_init(void)
 {
 	int ret;
 
+	if (!EXO_XN_CHECKED)
+		pr_warn("exo: this module checks nothing: only for a benchmark in a VM\n");
 	exo_xn_templates_init();
 	ret = exo_xn_data_init();
 	if (ret)
