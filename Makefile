@@ -65,16 +65,16 @@ run: all
 shell: all
 	@tools/vm/vm-shell $(KERNEL)
 
-check: module $(filter-out build-bench,$(BUILDS))
+check: module fio $(filter-out build-bench,$(BUILDS))
 	@$(TESTS) --unit 6.1
 
 # What check-all has and check has not. "make check-all" runs the fuzzer for a minute, too: it is
 # one of the programs in selftests/LIST.
-check-rest: all
+check-rest: all fio
 	@tools/setup proof
 	@$(TESTS) --proof 6.12 7.2 debug
 
-check-all: all
+check-all: all fio
 	@tools/setup proof
 	@$(TESTS) --unit --proof 6.1 6.12 7.2 debug
 
@@ -82,8 +82,9 @@ check-all: all
 check-box: user
 	@tools/vm/box
 
-soak: all
+soak: all fio
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
+	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FIO_SECONDS=120 --env "EXO_TEST_ONLY=fio__*" --only xn_data_test 6.1
 	@$(TESTS) --time 14400 --env EXO_TEST_ROUNDS=100000 --env 'EXO_TEST_ONLY=load__many_times' \
 		--only graft_load_test 6.1 6.12 7.2
 	@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
@@ -126,7 +127,7 @@ help:
 	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
-	@echo 'make soak        the fuzzer for SOAK=3600 seconds, and 100,000 grafts on each kernel'
+	@echo 'make soak        the fuzzer for SOAK=3600 seconds, fio for two minutes, and 100,000 grafts on each kernel'
 	@echo 'make fio         tools/fio/exo-fio.so, an engine of fio (ioengine=external:...) for exo disks'
 	@echo 'make sparse      the module under sparse'
 	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'

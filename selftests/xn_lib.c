@@ -43,9 +43,9 @@ static int open_file(const char *name, int flags)
 }
 
 /* It goes when the last user of it does. */
-static void loop(int file, char path[32])
+static void loop(int file, uint32_t logical, char path[32])
 {
-	struct loop_config config = { .fd = (unsigned int)file, .block_size = 512,
+	struct loop_config config = { .fd = (unsigned int)file, .block_size = logical,
 				      .info.lo_flags = LO_FLAGS_AUTOCLEAR };
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), dev, nr;
 
@@ -63,12 +63,17 @@ static void loop(int file, char path[32])
 	/* dev stays open as long as this process: else it would be cleared before it is attached. */
 }
 
-void xt_device(const char *file, uint64_t blocks, char path[32])
+void xt_device_of(const char *file, uint64_t blocks, uint32_t logical, char path[32])
 {
 	int fd = open_file(file, O_RDWR | O_CREAT);
 
 	ASSERT_EQ(ftruncate(fd, (off_t)(blocks * EXO_XN_BLOCK)), 0);
-	loop(fd, path);
+	loop(fd, logical, path);
+}
+
+void xt_device(const char *file, uint64_t blocks, char path[32])
+{
+	xt_device_of(file, blocks, 512, path);
 }
 
 void xt_crash(const char *from, const char *to, char path[32])
@@ -82,7 +87,7 @@ void xt_crash(const char *from, const char *to, char path[32])
 	while (at < st.st_size)
 		ASSERT_GT(sendfile(out, in, &at, (size_t)(st.st_size - at)), 0);
 	close(in);
-	loop(out, path);
+	loop(out, 512, path);
 }
 
 int xt_format(int fd, const char *path, uint32_t flags)

@@ -16,6 +16,8 @@ unsigned int xt_rounds(unsigned int n, unsigned int d);
 
 /* A device on a new file of so many blocks: its path is written. Must. */
 void xt_device(const char *file, uint64_t blocks, char path[32]);
+/* The same with logical blocks of so many bytes. */
+void xt_device_of(const char *file, uint64_t blocks, uint32_t logical, char path[32]);
 /* The same on a copy of another device's file, as it is now. Must. */
 void xt_crash(const char *from, const char *to, char path[32]);
 

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data path on each kind of device, with logical blocks of 512 and of 4096 bytes: what is written through a
+ * binding is on the device where it belongs, comes back, and is there after the disk was attached anew. And fio
+ * with exo-fio, which verifies what it wrote.
+ */
+#include <fcntl.h>
+#include <liburing.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <linux/fs.h>
+
+#include "xn_lib.h"
+
+#define BLOCKS 96U
+#define DEPTH 32U
+#define RUN 16U	/* blocks of a large request */
+
+struct disk {
+	char path[32];
+	int fd;
+	uint32_t number;
+	uint32_t root;
+	uint64_t at;
+	uint64_t block;
+	uint32_t binding;
+	uint32_t frames[BLOCKS];
+	struct xt_unit unit;
+};
+
+/* Only what our guest has for that is overwritten. */
+static void need_guest(void)
+{
+	t_need_root();
+	if (access("/etc/vm/cmd", F_OK))
+		SKIP("overwrites disks: only in the VM of tools/vm");
+}
+
+static void attach(struct disk *d)
+{
+	struct exo_xn_attach out;
+
+	ASSERT_EQ(xt_attach(d->fd, d->path, &out), 0);
+	d->number = out.out_disk;
+}
+
+static void bind_all(struct disk *d)
+{
+	ASSERT_EQ(xt_bind(d->fd, d->number, d->root, d->at, d->block, BLOCKS, RW, &d->binding), 0);
+}
+
+static void make(struct disk *d, uint32_t logical)
+{
+	struct exo_xn_disk info = { .size = sizeof(info) };
+	struct exo_xn_root_create root;
+
+	t_need_feature(d->fd, EXO_FEATURE_XN, "raw disks");
+	ASSERT_EQ(xt_format(d->fd, d->path, EXO_XN_FORMAT_FORCE), 0);
+	attach(d);
+	info.disk = d->number;
+	ASSERT_EQ(t_ioctl(d->fd, EXO_XN_DISK, &info), 0);
+	ASSERT_EQ(info.out_logical, logical);
+	d->unit = (struct xt_unit){ .blocks = 1 };
+	ASSERT_EQ(xt_root(d->fd, d->number, xt_template(d->fd, d->number), "root", &d->unit, 0, &root), 0);
+	d->root = root.out_root;
+	d->at = root.out_block;
+	d->block = xt_free_run(d->fd, d->number, BLOCKS);
+	ASSERT_EQ(xt_grow(d->fd, d->number, d->root, d->at, &d->unit, d->block, BLOCKS, EXO_XN_DATA,
+			  EXO_XN_APPLY_COMMIT), 0);
+	bind_all(d);
+	t_alloc_any(d->fd, d->frames, BLOCKS);
+}
+
+static void fill(struct disk *d, uint64_t value)
+{
+	uint32_t i;
+
+	for (i = 0; i < BLOCKS; i++)
+		t_fill(d->fd, d->frames[i], value + i);
+}
+
+/* All blocks: large requests, one after the other. */
+static void move(struct disk *d, uint32_t kind, uint32_t flags)
+{
+	uint32_t i;
+
+	for (i = 0; i < BLOCKS; i += RUN)
+		ASSERT_EQ(xt_io(d->fd, kind, d->binding, i, d->frames + i, RUN, flags), 0);
+}
+
+static void expect(struct disk *d, uint32_t from, uint32_t count, uint64_t value, const char *when)
+{
+	uint32_t i;
+
+	for (i = from; i < from + count; i++)
+		ASSERT_EQ_FOR(t_peek(d->fd, d->frames[i]), value ? value + i : 0, "%s: block %u of %s", when, i,
+			      d->path);
+}
+
+/* Single blocks, DEPTH at a time, through io_uring. */
+static void move_uring(struct disk *d, uint32_t kind, uint32_t flags)
+{
+	struct exo_uring_cmd body;
+	struct exo_xn_io ios[DEPTH];
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	uint32_t i, k;
+
+	ASSERT_EQ(io_uring_queue_init(DEPTH, &ring, 0), 0);
+	for (i = 0; i < BLOCKS; i += DEPTH) {
+		for (k = 0; k < DEPTH; k++) {
+			ios[k] = (struct exo_xn_io){ .size = sizeof(ios[k]), .flags = flags, .kind = kind,
+						     .binding = d->binding, .offset = i + k, .count = 1,
+						     .frames = d->frames[i + k] };
+			body = (struct exo_uring_cmd){ (uintptr_t)&ios[k], 0 };
+			sqe = io_uring_get_sqe(&ring);
+			if (!sqe)
+				FAIL("the ring is full");
+			memset(sqe, 0, sizeof(*sqe));
+			sqe->opcode = IORING_OP_URING_CMD;
+			sqe->fd = d->fd;
+			sqe->cmd_op = EXO_XN_IO;
+			memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+		}
+		ASSERT_EQ(io_uring_submit(&ring), DEPTH);
+		for (k = 0; k < DEPTH; k++) {
+			ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
+			ASSERT_EQ(cqe->res, 0);
+			io_uring_cqe_seen(&ring, cqe);
+		}
+	}
+	io_uring_queue_exit(&ring);
+}
+
+/* What is on the device itself; nobody has it. */
+static void expect_on_device(struct disk *d, uint64_t value)
+{
+	int dev = open(d->path, O_RDONLY | O_CLOEXEC);
+	uint64_t words[EXO_XN_BLOCK / 8];
+	uint32_t i;
+
+	ASSERT_GE(dev, 0);
+	for (i = 0; i < BLOCKS; i++) {
+		ASSERT_EQ(pread(dev, words, sizeof(words), (off_t)((d->block + i) * EXO_XN_BLOCK)),
+			  sizeof(words));
+		ASSERT_EQ_FOR(words[0], value + i, "block %u of %s", i, d->path);
+	}
+	close(dev);
+}
+
+static void detach(struct disk *d)
+{
+	ASSERT_EQ(xt_unbind(d->fd, d->binding), 0);
+	ASSERT_EQ(xt_detach(d->fd, d->number, 0), 0);
+}
+
+static void whole_life(const char *path, uint32_t logical)
+{
+	struct exo_xn_disk info = { .size = sizeof(info) };
+	struct disk d = { .fd = t_open() };
+	int ret;
+
+	snprintf(d.path, sizeof(d.path), "%s", path);
+	make(&d, logical);
+	/* Nothing was written yet. */
+	fill(&d, 7000);
+	move(&d, EXO_XN_IO_READ, 0);
+	expect(&d, 0, BLOCKS, 0, "unwritten");
+	fill(&d, 1000);
+	move_uring(&d, EXO_XN_IO_WRITE, EXO_XN_IO_DURABLE);
+	fill(&d, 7000);
+	move(&d, EXO_XN_IO_READ, 0);
+	expect(&d, 0, BLOCKS, 1000, "written by ones");
+	fill(&d, 2000);
+	move(&d, EXO_XN_IO_WRITE, 0);
+	fill(&d, 7000);
+	move_uring(&d, EXO_XN_IO_READ, 0);
+	expect(&d, 0, BLOCKS, 2000, "read by ones");
+	ASSERT_EQ(xt_io(d.fd, EXO_XN_IO_FLUSH, d.binding, 0, NULL, 0, 0), 0);
+	detach(&d);
+	expect_on_device(&d, 2000);
+
+	attach(&d);
+	ASSERT_EQ(xt_find(d.fd, d.number, "root", &(struct exo_xn_root){ 0 }), 0);
+	ASSERT_EQ(xt_read(d.fd, d.number, d.root, d.at, d.at, &d.unit, sizeof(d.unit)), sizeof(d.unit));
+	bind_all(&d);
+	fill(&d, 7000);
+	move(&d, EXO_XN_IO_READ, 0);
+	expect(&d, 0, BLOCKS, 2000, "attached anew");
+	ASSERT_EQ(xt_io(d.fd, EXO_XN_IO_ZERO, d.binding, 8, NULL, 16, EXO_XN_IO_DURABLE), 0);
+	move(&d, EXO_XN_IO_READ, 0);
+	expect(&d, 0, 8, 2000, "not zeroed");
+	expect(&d, 8, 16, 0, "zeroed");
+	expect(&d, 24, BLOCKS - 24, 2000, "not zeroed");
+	info.disk = d.number;
+	ASSERT_EQ(t_ioctl(d.fd, EXO_XN_DISK, &info), 0);
+	ret = xt_io(d.fd, EXO_XN_IO_DISCARD, d.binding, 32, NULL, 8, 0);
+	ASSERT_EQ(ret, info.out_flags & EXO_XN_HAS_DISCARD ? 0 : -EOPNOTSUPP);
+	detach(&d);
+	close(d.fd);
+}
+
+static void loop_device(uint32_t logical)
+{
+	char path[32];
+
+	need_guest();
+	xt_device_of("data", XT_BLOCKS, logical, path);
+	whole_life(path, logical);
+}
+
+/* The disk of this kind with such logical blocks. */
+static void real_device(const char *kind, const char *const *paths, uint32_t logical)
+{
+	int i, fd, bytes = 0;
+
+	need_guest();
+	for (i = 0; paths[i]; i++) {
+		fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || ioctl(fd, BLKSSZGET, &bytes))
+			bytes = 0;
+		if (fd >= 0)
+			close(fd);
+		if ((uint32_t)bytes != logical)
+			continue;
+		whole_life(paths[i], logical);
+		return;
+	}
+	/* The debug kernel has no driver of NVMe. */
+	if (test_slow() > 1 && !strcmp(kind, "NVMe")) {
+		test_note("no NVMe on this kernel");
+		return;
+	}
+	FAIL("no %s disk with logical blocks of %u bytes in this guest", kind, logical);
+}
+
+static const char *const virtio[] = { "/dev/vda", "/dev/vdb", "/dev/vdc", NULL };
+static const char *const nvme[] = { "/dev/nvme0n1", "/dev/nvme1n1", NULL };
+
+/* Each catches: data in the wrong place, lost, torn between the requests, or only in memory. */
+TEST(loop__512) { loop_device(512); }
+TEST(loop__4096) { loop_device(4096); }
+TEST(virtio__512) { real_device("virtio", virtio, 512); }
+TEST(virtio__4096) { real_device("virtio", virtio, 4096); }
+TEST(nvme__512) { real_device("NVMe", nvme, 512); }
+TEST(nvme__4096) { real_device("NVMe", nvme, 4096); }
+
+/* fio -------------------------------------------------------------------------------------------- */
+
+/* EXO_FIO_SECONDS: how long; "make soak" says a minute and more. */
+static unsigned int fio_seconds(void)
+{
+	const char *text = getenv("EXO_FIO_SECONDS");
+
+	return text ? (unsigned int)atoi(text) : test_slow() > 1 ? 6 : 10;
+}
+
+static void fio(const char *disk, const char *const *more)
+{
+	char seconds[32], which[48];
+	const char *argv[40] = { "fio", "--name=exo", "--ioengine=external:/bin/exo-fio.so", "--bs=4k", "--thread",
+				 "--verify=crc32c", "--verify_fatal=1", "--verify_dump=0", "--norandommap=0",
+				 "--time_based", "--minimal", seconds, which };
+	int status, i, n = 13;
+	pid_t pid;
+
+	snprintf(seconds, sizeof(seconds), "--runtime=%u", fio_seconds() / 2);
+	snprintf(which, sizeof(which), "--exo_disk=%s", disk);
+	for (i = 0; more[i]; i++)
+		argv[n++] = more[i];
+	pid = test_fork();
+	if (!pid) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, STDOUT_FILENO);
+		execvp("fio", (char **)argv);
+		_exit(127);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT_TRUE(WIFEXITED(status));
+	ASSERT_EQ(WEXITSTATUS(status), 0);
+}
+
+/* Catches: a block that comes back with another's content, an old one, or none. */
+TEST_LONG(fio__verify, 7200)
+{
+	static const char *const deep[] = { "--rw=randwrite", "--iodepth=32", "--iodepth_batch=8", "--size=8m",
+					    "--exo_root=deep", "--do_verify=1", NULL };
+	static const char *const trim[] = { "--rw=randtrimwrite", "--iodepth=8", "--size=8m", "--exo_root=trim",
+					    "--exo_ioctl", "--do_verify=0", NULL };
+	struct exo_xn_attach attach;
+	int fd = t_open();
+	char path[32];
+
+	need_guest();
+	t_need_feature(fd, EXO_FEATURE_XN, "raw disks");
+	xt_device("fio", XT_BLOCKS, path);
+	ASSERT_EQ(xt_format(fd, path, 0), 0);
+	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
+	fio(path, deep);
+	fio(path, trim);
+	ASSERT_EQ(xt_detach(fd, attach.out_disk, EXO_XN_DETACH_FORCE), 0);
+}
