@@ -133,5 +133,9 @@ void g4_run(void);
 void g5_run(void);
 void g6_run(void);
 void x4_run(void);
+void x1_run(void);
+void x2_run(void);
+void x5_run(void);
+void x6_run(void);
 
 #endif

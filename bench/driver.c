@@ -39,6 +39,10 @@ static const struct bench_group groups[] = {
 	{ "G6", "fault resolved by a graft", g6_run, 0 },
 	{ "X4", "key-value stores under YCSB", x4_run, 0 },
 	{ "X3", "SQLite on its own blocks", x3_run, 0 },
+	{ "X2", "what checks cost on a raw disk", x2_run, BENCH_UNLOADED },
+	{ "X1", "4 KiB I/O on a raw disk", x1_run, 0 },
+	{ "X5", "verification of changes on a raw disk", x5_run, 0 },
+	{ "X6", "attach after a crash, full walk", x6_run, 0 },
 	{ "M10", "staleness", m10_run, BENCH_TWO_CPUS },
 };
 

@@ -84,6 +84,9 @@ static const struct bar {
 	{ "X3b.wal.xfs.bytes", AT_LEAST, 1, "no more" },
 	{ "X3b.delete.ext4.bytes", AT_LEAST, 1, "no more" },
 	{ "X3b.delete.xfs.bytes", AT_LEAST, 1, "no more" },
+	{ "X1.", AT_LEAST, 1, "≤ 1.0 ×" },
+	{ "X2.", AT_LEAST, 1 / 1.05, "≤ 1.05 ×" },
+	{ "X5.", AT_LEAST, 4, "≤ ¼" },
 };
 
 #define NR_BARS (sizeof(bars) / sizeof(bars[0]))
@@ -433,6 +436,16 @@ static void write_definitions(FILE *f)
 		"  by its operations; each value that is read is compared. Device: null_blk (memory_backed=1, irqmode=0), made anew for each.\n"
 		"  Memory: exo's frames and memory.max of its process are together what memory.max is for the others, page cache included. The\n"
 		"  device has no volatile cache, so a flush costs the peers nothing.\n"
+		"- X1.fio: fio with exo-fio and with its own io_uring engine (fixedbufs, registerfiles, direct), the same job; the\n"
+		"  difference of a run of 6,000 and one of 2,000 I/Os, divided by 4,000. X1.loop: the same I/O by the same loop of\n"
+		"  this program, without fio. Device: null_blk (memory_backed=1, irqmode=0), the same blocks. X1p: the peer polls.\n"
+		"- X1d: requests and bytes that the device counts for 1,024 I/Os, on QEMU's virtio and NVMe disks; the peer of\n"
+		"  X1d.nvme.passthrough is the character device with commands of one's own.\n"
+		"- X2: the loop of X1 with exo.ko, and with one that is built without every check: of binding, frame and map, and no\n"
+		"  count of what is in flight.\n"
+		"- X5: EXO_XN_APPLY of one change and of 64, without the commit; ours is the share of one of the 64.\n"
+		"- X6: blocks that an attach reads, beyond those that an attach after a detach reads; the peer's column is how many\n"
+		"  units had changed. X6.walk: EXO_XN_CHECK of a sparse disk of 16 GiB; a TiB is that times 64.\n"
 		"- On 7.2 an upcall costs 5 % more than on 6.1 (the walk to the VMA under its own lock, mas_walk, and the mapping of\n"
 		"  page tables), while SIGSEGV with mprotect costs a sixth less: hence the smaller ratio of M3.sigsegv there.\n"
 		"- `@7.2` is Debian's 7.2 kernel, `@mitigations` the stock kernel with its default mitigations, `@wall` nanoseconds of\n"
