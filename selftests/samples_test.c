@@ -244,7 +244,7 @@ TEST_LONG(xn__two_databases, 120)
 
 	ends_well("xn/xn", (char *[]){ "xn", (char *)disk, NULL });
 	expect("alice: a B+tree, \"phone-book\": 400 durable puts, ");
-	expect("bob: a diary, \"diary\": 60 durable entries, 5 blocks\n");
+	expect("bob: a diary, \"diary\": 60 durable entries, 6 blocks\n");
 	expect("bob reads alice's tree: refused (its acl doesn't allow it");
 	expect("binds one of her leaves: refused");
 	expect("as if it were his diary's: refused (his unit doesn't point there)\n");
