@@ -29,18 +29,26 @@ static uint64_t block_at(const struct diary_head *head, uint64_t byte)
 /* A run of blocks more; durable with the text that needs it. */
 static int grow(struct store *store, struct diary_head *head)
 {
-	uint64_t near = head->runs ? head->run[head->runs - 1] + DIARY_RUN : store->first, block;
-	int ret;
+	uint64_t near = head->runs ? head->run[head->runs - 1] + DIARY_RUN : store->first;
+	uint32_t tries, run = head->runs;
+	uint64_t block;
+	int ret = -EBUSY;
 
-	if (head->runs == DIARY_RUNS)
+	if (run == DIARY_RUNS)
 		return -ENOSPC;
-	ret = exo_xn_find_free(store->xn, near, DIARY_RUN, &block);
-	if (ret)
-		return ret;
-	head->run[head->runs++] = block;
-	exo_xn_change_alloc(store->change, store->first, block, DIARY_RUN, EXO_XN_DATA);
-	exo_xn_change_write(store->change, store->first, 0, head, sizeof(*head));
-	return exo_xn_change_apply(store->change, 0, NULL);
+	head->runs++;
+	/* What is free may be somebody else's a moment later: then another run. */
+	for (tries = 0; ret == -EBUSY && tries < STORE_TRIES; tries++) {
+		ret = exo_xn_find_free(store->xn, near, DIARY_RUN, &block);
+		if (ret)
+			return ret;
+		head->run[run] = block;
+		exo_xn_change_clear(store->change);
+		exo_xn_change_alloc(store->change, store->first, block, DIARY_RUN, EXO_XN_DATA);
+		exo_xn_change_write(store->change, store->first, 0, head, sizeof(*head));
+		ret = exo_xn_change_apply(store->change, 0, NULL);
+	}
+	return ret;
 }
 
 /* As much of a text as goes into one block: how much. */

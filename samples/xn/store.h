@@ -5,6 +5,9 @@
 
 #include <exo/libexo.h>
 
+/* How often blocks that were found free may turn out to be taken since. */
+#define STORE_TRIES 64
+
 /**
  * struct store - an open root
  * @xn: the disk

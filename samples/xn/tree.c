@@ -205,7 +205,7 @@ static int point_at(struct store *store, struct place *place, uint64_t key,
 	return exo_xn_change_apply(store->change, 0, NULL);
 }
 
-int tree_put(struct store *store, uint64_t key, const char *value)
+static int put_once(struct store *store, uint64_t key, const char *value)
 {
 	struct fresh fresh[2];
 	struct tree_leaf old;
@@ -225,6 +225,19 @@ int tree_put(struct store *store, uint64_t key, const char *value)
 	}
 	/* Data first, then the pointers: the commit sees to it. */
 	return exo_xn_commit(store->xn, store->root, NULL);
+}
+
+int tree_put(struct store *store, uint64_t key, const char *value)
+{
+	uint32_t tries;
+	int ret = -EBUSY;
+
+	/* What is free may be somebody else's a moment later: then from the beginning. */
+	for (tries = 0; ret == -EBUSY && tries < STORE_TRIES; tries++) {
+		exo_xn_change_clear(store->change);
+		ret = put_once(store, key, value);
+	}
+	return ret;
 }
 
 int tree_get(struct store *store, uint64_t key, char value[TREE_VALUE])
