@@ -9,7 +9,7 @@
  * and whoever wants these again reads his way down from the root (-ENOENT).
  *
  * What differs from its home stays, until a checkpoint has written it. So does what is held: a binding's
- * unit, and the map of its blocks, at which completions look without a lock (INV-XN-19).
+ * unit, and the map of its blocks, at which completions look without a lock (INV-XN-25).
  */
 #include "core/xn_core.h"
 
