@@ -305,6 +305,8 @@ static bool plan_submit(struct plan *plan)
  */
 static int complete_now(struct exo_xn_req *req)
 {
+	/* The request goes with its bio. */
+	struct exo_xn_binding *binding = req->binding;
 	int ret;
 
 	if (req->commit && req->ucmd) {
@@ -315,7 +317,7 @@ static int complete_now(struct exo_xn_req *req)
 	if (req->wait)
 		req->wait->commit = !ret && req->commit;
 	bio_put(&req->bio);
-	exo_xn_binding_end(req->binding);
+	exo_xn_binding_end(binding);
 	return ret;
 }
 
