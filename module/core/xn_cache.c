@@ -136,24 +136,13 @@ static void stubs_out(struct exo_xn *xn, u64 target)
 	} while (xn->nr_stubs > target && xn->nr_stubs < before);
 }
 
-/* Nobody's by its name alone: who had it last doesn't matter. */
-static bool same_entry(u32 a, u32 b)
-{
-	return a == b || !((a | b) & (EXO_XN_ENTRY_TAKEN | EXO_XN_ENTRY_REFS));
-}
-
 static bool map_is_clean(const struct exo_xn_map_block *map)
 {
-	u32 i;
-
 	if (__atomic_load_n(&map->holds, __ATOMIC_ACQUIRE) || exo_xn_listed(&map->home) || exo_xn_listed(&map->snapped) ||
 	    __atomic_load_n(&map->queued, __ATOMIC_ACQUIRE) ||
 	    __builtin_memcmp(map->readable, map->durable, sizeof(map->readable)))
 		return false;
-	for (i = 0; i < EXO_XN_MAP_ENTRIES; i++)
-		if (!same_entry(map->now[i], map->committed[i]))
-			return false;
-	return true;
+	return !__builtin_memcmp(map->now, map->committed, sizeof(map->now));
 }
 
 static void maps_out(struct exo_xn *xn, u64 target)

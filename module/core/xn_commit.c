@@ -104,7 +104,9 @@ static void publish_pending(void *to, struct exo_xn_core_root *root, u64 block, 
 			if ((map->now[i] & EXO_XN_ENTRY_ROOT) != root->pub.number)
 				continue;
 			if (!(map->now[i] & EXO_XN_ENTRY_TAKEN)) {
-				map->now[i] = root->pub.number;
+				/* What was taken and freed since the last commit is not in the log (INV-XN-12). */
+				map->now[i] = map->committed[i] & EXO_XN_ENTRY_TAKEN ?
+					      root->pub.number : map->committed[i];
 				exo_xn_map_forget(map, i);
 				xn->taken--;
 				xn->waiting--;

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -82,6 +83,17 @@ static bool run(const struct unit_test *test)
 	return true;
 }
 
+/* Whether the test was asked for: by its name, or by the beginning of one, as an argument; all without one. */
+static bool wanted(const struct unit_test *test, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strncmp(test->name, argv[i], strlen(argv[i])))
+			return true;
+	return argc < 2;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc ? strrchr(argv[0], '/') : NULL;
@@ -92,15 +104,22 @@ int main(int argc, char **argv)
 	seed = given ? strtoull(given, NULL, 0) : (u64)time(NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (test = first; test; test = test->next)
-		n++;
-	printf("KTAP version 1\n# %s\n1..%d\n", name ? name + 1 : "unit", n);
+		n += wanted(test, argc, argv);
+	/* The seed is said before: what kills the program doesn't say it. */
+	printf("KTAP version 1\n# %s\n# seed: EXO_TEST_SEED=%" PRIu64 "\n1..%d\n", name ? name + 1 : "unit", seed, n);
 
 	n = 0;
 	for (test = first; test; test = test->next) {
-		bool ok = run(test);
+		bool ok;
 
+		if (!wanted(test, argc, argv))
+			continue;
+		ok = run(test);
 		printf("%sok %d %s\n", ok ? "" : "not ", ++n, test->name);
 		bad += !ok;
 	}
-	return bad != 0;
+	/* What a failed test left behind is no leak. */
+	if (bad)
+		_exit(1);
+	return 0;
 }

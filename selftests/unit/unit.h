@@ -5,7 +5,8 @@
  *	TEST(fn__case) { CHECK_EQ(...); }
  *
  * A CHECK that fails ends its test. Randomised tests draw from unit_random(); EXO_TEST_SEED=n
- * repeats a run, EXO_TEST_ROUNDS=n makes it longer.
+ * repeats a run, EXO_TEST_ROUNDS=n makes it longer. Arguments are the names of the tests to run, or
+ * beginnings of them.
  */
 #ifndef EXO_UNIT_H
 #define EXO_UNIT_H

@@ -9,6 +9,12 @@ const char *const w_violation_name[W_VIOLATIONS] = {
 
 /* Bytes and states ---------------------------------------------------------------------------------- */
 
+static void fatal(const char *what, int ret)
+{
+	fprintf(stderr, "xn_world: %s: %d\n", what, ret);
+	abort();
+}
+
 struct w_bytes *w_bytes_new(u32 length)
 {
 	struct w_bytes *bytes = calloc(1, sizeof(*bytes) + length);
@@ -78,12 +84,12 @@ const struct w_unit *w_root_unit(const struct w_root *root)
 	return w_unit((struct w_state *)&root->now, root->block);
 }
 
-u32 w_pointers(const struct w_unit *unit, struct exo_xn_extent *out, u32 max)
+u32 w_pointers(const struct w_unit *unit, struct exo_xn_extent *out)
 {
-	struct exo_xn_extents set = { .at = out, .max = max };
+	struct exo_xn_extents set = { .at = out, .max = W_POINTERS };
 
 	if (sim_owns_all(unit->kind, unit->bytes->at, unit->bytes->length, W_BLOCKS, &set))
-		return 0;
+		fatal("a unit of the model owns too much", (int)set.nr);
 	return set.nr;
 }
 
@@ -93,7 +99,7 @@ u32 w_refs(const struct w_state *s, u64 block)
 	u32 i, n, nr, refs = 0;
 
 	for (i = 0; i < s->nr; i++) {
-		nr = w_pointers(&s->unit[i], e, W_POINTERS);
+		nr = w_pointers(&s->unit[i], e);
 		for (n = 0; n < nr; n++)
 			refs += block >= e[n].block && block - e[n].block < e[n].count;
 	}
@@ -273,12 +279,6 @@ u32 w_mark(struct world *w)
 /* A whole world ------------------------------------------------------------------------------------- */
 
 static const char *const kind_name[SIM_KINDS] = { "list", "tree", "evil" };
-
-static void fatal(const char *what, int ret)
-{
-	fprintf(stderr, "xn_world: %s: %d\n", what, ret);
-	abort();
-}
 
 /* Data may be written where the map is in memory: a binding takes care of that. */
 static int load_map(struct world *w)

@@ -131,7 +131,8 @@ void w_state_move(struct w_state *to, struct w_state *from);
 struct exo_xn_who w_who(u32 uid);
 struct w_unit *w_unit(struct w_state *s, u64 block);
 const struct w_unit *w_root_unit(const struct w_root *root);
-u32 w_pointers(const struct w_unit *unit, struct exo_xn_extent *out, u32 max);
+/* @out has room for W_POINTERS. */
+u32 w_pointers(const struct w_unit *unit, struct exo_xn_extent *out);
 u32 w_refs(const struct w_state *s, u64 block);
 bool w_has(const struct w_state *s, u64 block);
 bool w_is_free(const struct world *w, u64 block);

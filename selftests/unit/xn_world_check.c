@@ -23,15 +23,29 @@ struct owners {
 	u32 refs[W_BLOCKS];
 };
 
-/* A root as its own units say, in the engine's bytes. */
+/* A root as its own units say: copies, because the engine's bytes live until the next unit is loaded. */
 struct seen {
 	u32 nr;
 	struct {
 		u64 block;
-		u32 length;
-		const u8 *bytes;
+		struct w_bytes *bytes;
 	} unit[W_UNITS * 2];
 };
+
+static void seen_clear(struct seen *seen)
+{
+	while (seen->nr)
+		w_bytes_put(seen->unit[--seen->nr].bytes);
+}
+
+static void seen_add(struct seen *seen, const struct exo_xn_unit *unit)
+{
+	struct w_bytes *bytes = w_bytes_new(unit->blocks * EXO_XN_BLOCK);
+
+	memcpy(bytes->at, unit->now, bytes->length);
+	seen->unit[seen->nr].block = unit->block;
+	seen->unit[seen->nr++].bytes = bytes;
+}
 
 static enum w_violation claim(struct world *w, struct owners *o, u32 root, u64 block, u32 count)
 {
@@ -82,7 +96,7 @@ static enum w_violation walk_root(struct world *w, struct exo_xn *xn, u32 number
 	u32 nr = 1, i;
 	int ret;
 
-	seen->nr = 0;
+	seen_clear(seen);
 	while (nr--) {
 		u64 block = todo[nr];
 
@@ -95,9 +109,7 @@ static enum w_violation walk_root(struct world *w, struct exo_xn *xn, u32 number
 		bad = block == first ? claim(w, o, number, block, unit->blocks) : W_FINE;
 		if (bad)
 			return bad;
-		seen->unit[seen->nr].block = block;
-		seen->unit[seen->nr].length = unit->blocks * EXO_XN_BLOCK;
-		seen->unit[seen->nr++].bytes = unit->now;
+		seen_add(seen, unit);
 		set.nr = 0;
 		if (sim_owns_all(kind_of(w, unit->template), unit->now, unit->blocks * EXO_XN_BLOCK,
 				 w->sim->now.blocks, &set))
@@ -125,8 +137,8 @@ static bool is_state(const struct seen *seen, const struct w_state *s)
 	for (i = 0; i < seen->nr; i++) {
 		const struct w_unit *unit = w_unit((struct w_state *)s, seen->unit[i].block);
 
-		if (!unit || unit->bytes->length != seen->unit[i].length ||
-		    memcmp(unit->bytes->at, seen->unit[i].bytes, seen->unit[i].length))
+		if (!unit || unit->bytes->length != seen->unit[i].bytes->length ||
+		    memcmp(unit->bytes->at, seen->unit[i].bytes->at, unit->bytes->length))
 			return false;
 	}
 	return true;
@@ -248,7 +260,7 @@ enum w_violation w_check_live(struct world *w)
 {
 	static struct owners o;
 	bool waiting[W_BLOCKS] = {};
-	struct seen seen;
+	static struct seen seen;
 	enum w_violation bad;
 	u32 i, b;
 
@@ -310,7 +322,7 @@ static enum w_violation check_roots(struct world *w, struct exo_xn *xn, const st
 	struct exo_xn_root_core *core;
 	enum w_violation bad;
 	struct w_root *root;
-	struct seen seen;
+	static struct seen seen;
 	u32 i;
 
 	memset(&o, 0, sizeof(o));

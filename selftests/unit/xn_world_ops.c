@@ -28,7 +28,7 @@ struct w_root *w_root_of(struct world *w, u32 user)
 static bool first_pointer(const struct w_unit *unit, bool data, struct exo_xn_extent *out)
 {
 	static struct exo_xn_extent e[W_POINTERS];
-	u32 nr = w_pointers(unit, e, W_POINTERS), i;
+	u32 nr = w_pointers(unit, e), i;
 
 	for (i = 0; i < nr; i++)
 		if ((e[i].slot == EXO_XN_DATA) == data) {
@@ -97,7 +97,7 @@ static bool free_below(struct w_tx *tx, u64 parent, const struct exo_xn_extent *
 	if (w_refs(&tx->after, e->block) > 1)
 		return w_tx_unlink(tx, parent, e);
 	if (e->slot != EXO_XN_DATA) {
-		nr = w_pointers(w_unit(&tx->after, e->block), below, W_POINTERS);
+		nr = w_pointers(w_unit(&tx->after, e->block), below);
 		for (i = 0; i < nr; i++)
 			if (depth == 7 || !free_below(tx, e->block, &below[i], depth + 1))
 				return false;
@@ -267,7 +267,7 @@ static struct w_unit *random_unit(struct w_state *s)
 static bool random_pointer(const struct w_unit *unit, struct exo_xn_extent *out)
 {
 	static struct exo_xn_extent e[W_POINTERS];
-	u32 nr = w_pointers(unit, e, W_POINTERS);
+	u32 nr = w_pointers(unit, e);
 
 	if (!nr)
 		return false;

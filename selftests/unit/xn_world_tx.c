@@ -128,7 +128,7 @@ static void life_ends(struct w_tx *tx, const struct exo_xn_extent *e)
 
 bool w_tx_free(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
 {
-	struct exo_xn_extent below[1];
+	static struct exo_xn_extent below[W_POINTERS];
 	struct w_unit *unit;
 
 	if (w_refs(&tx->after, e->block) != 1 ||
@@ -140,7 +140,7 @@ bool w_tx_free(struct w_tx *tx, u64 parent, const struct exo_xn_extent *e)
 		return true;
 	}
 	unit = w_unit(&tx->after, e->block);
-	if (!unit || w_pointers(unit, below, 1) || unit->bytes->length != e->count * EXO_XN_BLOCK)
+	if (!unit || w_pointers(unit, below) || unit->bytes->length != e->count * EXO_XN_BLOCK)
 		return false;
 	forget(tx, e->block);
 	return true;
@@ -172,13 +172,13 @@ static bool same_format(struct w_tx *tx, u64 from, u64 to, const struct exo_xn_e
 
 static bool owns_nothing(struct w_tx *tx, const struct exo_xn_extent *e)
 {
-	struct exo_xn_extent below[1];
+	static struct exo_xn_extent below[W_POINTERS];
 	struct w_unit *unit;
 
 	if (e->slot == EXO_XN_DATA)
 		return true;
 	unit = w_unit(&tx->after, e->block);
-	return unit && !w_pointers(unit, below, 1);
+	return unit && !w_pointers(unit, below);
 }
 
 bool w_tx_move(struct w_tx *tx, u64 from, u64 to, const struct exo_xn_extent *e)
@@ -326,7 +326,7 @@ static int load_all(struct world *w, struct w_root *root)
 		ret = exo_xn_unit_load(w->xn, root->number, parent[nr], todo[nr], &unit);
 		if (ret)
 			return ret;
-		count = w_pointers(model, e, W_POINTERS);
+		count = w_pointers(model, e);
 		for (n = 0; n < count && nr < W_UNITS * 4; n++)
 			if (e[n].slot != EXO_XN_DATA) {
 				todo[nr] = e[n].block;
