@@ -106,6 +106,7 @@ struct change {
 	u64 less;
 	bool wrong;	/* owns will not agree */
 	bool owning;	/* a unit that goes owns something */
+	bool loop;	/* a unit would be above itself, by one of several ways */
 };
 
 static struct m_unit *touch(struct change *c, u64 block)
@@ -240,25 +241,37 @@ static int do_free(struct change *c, struct m_unit *parent, const struct m_step 
 	return 0;
 }
 
-/* Is @block @under, or above it? */
-static bool above(struct change *c, u64 block, u64 under)
+static bool owns_unit(const struct m_unit *unit, u64 block)
 {
-	u32 i, n, depth;
+	u32 i;
 
-	for (depth = 0; depth < M_UNITS && under != block; depth++) {
-		for (i = 0; i < M_UNITS; i++) {
-			struct m_unit *unit = &c->m->now.unit[i];
+	for (i = 0; i < M_POINTERS; i++)
+		if (unit->at[i].count && unit->at[i].slot == EXO_XN_SELF && unit->at[i].block == block)
+			return true;
+	return false;
+}
 
-			for (n = 0; unit->root == c->root && n < M_POINTERS; n++)
-				if (unit->at[n].count && unit->at[n].slot == EXO_XN_SELF &&
-				    unit->at[n].block == under)
-					goto found;
-		}
-		return false;
-found:
-		under = c->m->now.unit[i].block;
+/* From @under upwards, by all ways but those through @not: is @to found? */
+static bool climb(struct change *c, u64 under, u64 not, u64 to)
+{
+	const struct m_unit *unit = c->m->now.unit;
+	bool seen[M_UNITS] = {};
+	u64 todo[M_UNITS + 1];
+	u32 nr = 0, i;
+
+	for (todo[nr++] = under; nr;) {
+		under = todo[--nr];
+		if (under == not)
+			continue;
+		if (under == to)
+			return true;
+		for (i = 0; i < M_UNITS; i++)
+			if (unit[i].root == c->root && !seen[i] && owns_unit(&unit[i], under)) {
+				seen[i] = true;
+				todo[nr++] = unit[i].block;
+			}
 	}
-	return under == block;
+	return false;
 }
 
 static int do_link(struct change *c, struct m_unit *parent, const struct m_step *s)
@@ -282,8 +295,12 @@ static int do_link(struct change *c, struct m_unit *parent, const struct m_step 
 		child = touch(c, s->block);
 		if (!child)
 			return -ENOENT;
-		if (s->kind == EXO_XN_MOVE && above(c, s->block, s->parent))
-			return -EINVAL;
+		if (s->kind == EXO_XN_MOVE && climb(c, s->parent, 0, s->block)) {
+			/* The engine knows one way up to a unit that several point at: it says so now, or in the end. */
+			if (!climb(c, s->parent, s->block, c->m->now.root[c->root - 1].block))
+				return -EINVAL;
+			c->loop = true;
+		}
 	}
 	if (s->kind == EXO_XN_LINK)
 		for (i = s->block; i < s->block + s->count; i++)
@@ -347,7 +364,7 @@ int m_apply(struct model *m, const struct m_who *who, u32 root, const struct m_s
 		return 0;
 	/* Which of two units is looked at first is nobody's business. */
 	if (either)
-		*either = !ret && c.owning && c.wrong;
+		*either = (!ret && c.owning && c.wrong) || c.loop;
 	if (!ret && c.wrong)
 		ret = -EINVAL;
 	if (!ret && c.owning)

@@ -87,7 +87,7 @@ u64 m_blocks_of_uid(const struct model *m, u32 uid);
 void m_bytes(const struct m_unit *unit, u8 *bytes);
 /* May he, asking the unit as it was before? */
 bool m_may(const struct m_state *s, const struct m_unit *unit, const struct m_who *who, u32 right);
-/* Do all steps, or none; what the engine must say. @either: -EBUSY or -EINVAL; NULL: owns isn't compared. */
+/* Do all steps, or none; what the engine must say. @either: or -EBUSY, or -EINVAL; NULL: owns isn't compared. */
 int m_apply(struct model *m, const struct m_who *who, u32 root, const struct m_step *steps, u32 nr, bool *either);
 void m_commit(struct model *m, u32 root);
 void m_delete(struct model *m, u32 root);

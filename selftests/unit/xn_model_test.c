@@ -331,7 +331,12 @@ static void apply(const struct m_who *who, u32 root, const struct m_step *steps,
 	load_all(root);
 	want = m_apply(&r.m, who, root, steps, nr, &either);
 	ret = exo_xn_apply(r.xn, &w, r.m.now.root[root - 1].number, c.step, c.nr, &out_step, &out_block);
-	expect("apply", ret, either && (ret == -EBUSY || ret == -EINVAL) ? ret : want);
+	if (either && (ret == -EBUSY || ret == -EINVAL)) {
+		if (!want)
+			r.m.now = before;
+		want = ret;
+	}
+	expect("apply", ret, want);
 	for (i = 0; !want && i < M_UNITS; i++) {
 		if (r.m.now.unit[i].root != root)
 			continue;
@@ -426,7 +431,7 @@ static void do_create(void)
 {
 	struct m_who who = random_who();
 	struct exo_xn_who w = who_of(&who);
-	u32 template = unit_below(12) ? r.template : 1 + unit_below(2000), number, i, at;
+	u32 template = unit_below(12) ? r.template : 1 + unit_below(2000), number, i, at, other;
 	u32 length = unit_below(12) ? EXO_XN_BLOCK : unit_below(20) * EXO_XN_BLOCK + unit_below(3);
 	u32 flags = unit_below(4) ? 0 : unit_below(8) ? EXO_XN_ROOT_TEMPORARY : 8;
 	u64 max = unit_below(3) ? 0 : 1 + unit_below(40);
@@ -440,13 +445,17 @@ static void do_create(void)
 		;
 	for (i = 0; i < M_UNITS && (r.m.now.unit[i].root || r.m.done.unit[i].root); i++)
 		;
-	if (at == M_ROOTS || i == M_UNITS)
-		return;
-	root = &r.m.now.root[at];
-	if (unit_below(4))
+	other = random_root();
+	if (at == M_ROOTS || i == M_UNITS) {
+		/* The model has no room for one more: a name that is taken is all that can be asked for. */
+		if (!other)
+			return;
+		strcpy(name, r.m.now.root[other - 1].name);
+	} else if (unit_below(4)) {
 		snprintf(name, sizeof(name), "root%u", r.names++);
-	else if (unit_below(2) && random_root())
-		strcpy(name, r.m.now.root[random_root() - 1].name);
+	} else if (unit_below(2) && other) {
+		strcpy(name, r.m.now.root[other - 1].name);
+	}
 	m_bytes(&unit, bytes);
 	want = want_create(&who, template, flags, length, max, name);
 	ret = exo_xn_root_create(r.xn, &w, name, template, flags, 0, max, at % 2 ? good_key : NULL, bytes, length,
@@ -454,6 +463,7 @@ static void do_create(void)
 	expect("create", ret, want);
 	if (ret)
 		return;
+	root = &r.m.now.root[at];
 	*root = (struct m_root){ .used = true, .temporary = flags, .key = at % 2, .uid = who.uid,
 				 .number = number, .max = max };
 	strcpy(root->name, name);
