@@ -4,8 +4,7 @@
  * of all sequences of three operations by two users, and of longer random ones. EXO_TEST_ROUNDS makes
  * it longer: rounds of random sequences, and all sequences instead of a part if it is above 1,000.
  */
-#include "unit.h"
-#include "xn_world_ops.h"
+#include "xn_world_must.h"
 
 #define BLOCKS 260U
 #define LOG 16U
@@ -24,20 +23,6 @@ static u32 user_of(u32 choice)
 	return choice < W_OPS_USER * W_USERS ? choice / W_OPS_USER : 0;
 }
 
-static void must(int ret)
-{
-	if (ret < 0)
-		unit_fail(__FILE__, __LINE__, "the engine refuses with %d", ret);
-}
-
-static void must_be_fine(struct world *w)
-{
-	enum w_violation bad = w_check_live(w);
-
-	if (bad)
-		unit_fail(__FILE__, __LINE__, "%s: %s", w_violation_name[bad], w->why);
-}
-
 /*
  * Two users with a unit, data of their own, and old data of both in blocks that are free; the log has
  * transactions that are not home yet.
@@ -54,8 +39,8 @@ static struct world *prepared(void)
 	for (i = 0; i < sizeof(ops); i++)
 		for (user = 0; user < W_USERS; user++) {
 			w_mark(w);
-			must(w_do(w, ops[i], user));
-			must_be_fine(w);
+			w_must(w_do(w, ops[i], user));
+			w_must_be_fine(w);
 		}
 	w_mark(w);
 	return w;
@@ -84,10 +69,10 @@ static bool sequence(const struct world *from, const u32 *choice, u32 nr, u32 br
 	for (i = 0; i <= nr && done; i++) {
 		at = w_mark(w);
 		ret = w_do(w, i < nr ? op_of(choice[i]) : W_OP_COMMIT_ALL, i < nr ? user_of(choice[i]) : 0);
-		must(ret);
+		w_must(ret);
 		done = ret;
 		if (!found)
-			must_be_fine(w);
+			w_must_be_fine(w);
 		if (done && i + 1 >= nr)
 			bad += w_check_points(w, at, 1);
 	}
@@ -135,17 +120,17 @@ TEST(crash__random_sequences)
 		w = world_begin(BLOCKS + unit_below(100), LOG + unit_below(16), 0);
 		/* In half of them units are given back all the time. */
 		w->memory = i % 2 ? 64 << 10 : 0;
-		must(w_again(w));
+		w_must(w_again(w));
 		for (n = 0; n < 80; n++) {
 			at = w_mark(w);
 			ret = w_do_random(w);
-			must(ret);
+			w_must(ret);
 			ops += ret;
-			must_be_fine(w);
+			w_must_be_fine(w);
 			if (ret && w_check_points(w, at, 1))
 				unit_fail(__FILE__, __LINE__, "crashes of the last operation are wrong");
 			if (!unit_below(40))
-				must(w_again(w));
+				w_must(w_again(w));
 		}
 		points += w->points;
 		world_end(w);
@@ -166,7 +151,7 @@ TEST(crash__in_recovery_twice)
 	for (i = 0; i < sizeof(ops); i++)
 		for (user = 0; user < W_USERS; user++) {
 			w_mark(w);
-			must(w_do(w, ops[i], user));
+			w_must(w_do(w, ops[i], user));
 		}
 	w_mark(w);
 	sim_image_copy(&image, &w->sim->now);
@@ -187,7 +172,7 @@ TEST(crash__in_recovery_of_a_deletion)
 	u32 i, at, bad = 0;
 
 	at = w_mark(w);
-	must(w_do(w, W_OP_ROOT, 0));
+	w_must(w_do(w, W_OP_ROOT, 0));
 	for (i = at; i <= w->sim->nr_events; i++) {
 		sim_crash(w->sim, i, SIM_ALL, &image);
 		bad += w_check_recovery(w, &image, 1);
@@ -204,19 +189,14 @@ TEST(crash__in_recovery_of_a_deletion)
  */
 TEST(crash__taken_and_freed_between_commits)
 {
-	static const struct { u8 op, user; } ops[] = {
-		{ W_OP_ROOT, 0 }, { W_OP_ROOT, 1 }, { W_OP_DATA, 1 }, { W_OP_COMMIT, 1 }, { W_OP_FREE, 1 },
-		{ W_OP_COMMIT, 1 }, { W_OP_CHECKPOINT, 0 }, { W_OP_DATA, 0 }, { W_OP_FREE, 0 }, { W_OP_COMMIT, 0 },
-	};
 	struct world *w = world_begin(BLOCKS, LOG, 0);
-	u32 i, at, bad;
+	u32 at, bad;
 
-	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		w_mark(w);
-		CHECK_EQ(w_do(w, ops[i].op, ops[i].user), 1);
-	}
+	W_SCRIPT(w, { W_OP_ROOT, 0 }, { W_OP_ROOT, 1 },
+		 { W_OP_DATA, 1 }, { W_OP_COMMIT, 1 }, { W_OP_FREE, 1 }, { W_OP_COMMIT, 1 }, { W_OP_CHECKPOINT, 0 },
+		 { W_OP_DATA, 0 }, { W_OP_FREE, 0 }, { W_OP_COMMIT, 0 });
 	at = w_mark(w);
-	must(w_do(w, W_OP_CHECKPOINT, 0));
+	w_must(w_do(w, W_OP_CHECKPOINT, 0));
 	bad = w_check_points(w, at, 50);
 	CHECK(w->sim->nr_events > at);
 	CHECK_EQ(bad, 0);
@@ -264,22 +244,15 @@ static void control(const char *name, u32 broken, u32 wanted, u64 *found)
 /* A commit says that a block was written, and what was written is still in the device's cache. */
 TEST(crash__without_flush_before_commit)
 {
-	static const struct { u8 op, user; } ops[] = {
-		{ W_OP_ROOT, 0 }, { W_OP_ROOT, 1 },
-		{ W_OP_DATA, 1 }, { W_OP_WRITE_FUA, 1 }, { W_OP_COMMIT, 1 },
-		{ W_OP_FREE, 1 }, { W_OP_COMMIT_ALL, 0 },
-		{ W_OP_DATA, 0 }, { W_OP_WRITE, 0 },
-	};
 	struct world *w = world_begin(BLOCKS, LOG, EXO_XN_BREAK_PREFLUSH);
-	u32 i, at;
+	u32 at;
 
 	w->expected = true;
-	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		w_mark(w);
-		must(w_do(w, ops[i].op, ops[i].user));
-	}
+	W_SCRIPT(w, { W_OP_ROOT, 0 }, { W_OP_ROOT, 1 },
+		 { W_OP_DATA, 1 }, { W_OP_WRITE_FUA, 1 }, { W_OP_COMMIT, 1 }, { W_OP_FREE, 1 }, { W_OP_COMMIT_ALL, 0 },
+		 { W_OP_DATA, 0 }, { W_OP_WRITE, 0 });
 	at = w_mark(w);
-	must(w_do(w, W_OP_COMMIT, 0));
+	w_must(w_do(w, W_OP_COMMIT, 0));
 	w_check_points(w, at, 2);
 	print_found("a flush before the commit", w->found);
 	CHECK(w->found[W_LEAK]);
@@ -305,22 +278,14 @@ TEST(crash__initialised_at_allocation)
 /* What was freed is given to somebody else, who writes there; the free isn't durable. */
 TEST(crash__freed_blocks_are_free_at_once)
 {
-	static const u8 ops[] = { W_OP_ROOT, W_OP_DATA, W_OP_WRITE_FUA, W_OP_COMMIT };
 	struct world *w = world_begin(BLOCKS, LOG, EXO_XN_BREAK_REUSE);
-	u32 i, at;
+	u32 at;
 
 	w->expected = true;
-	for (i = 0; i < sizeof(ops); i++) {
-		w_mark(w);
-		must(w_do(w, ops[i], 0));
-	}
-	w_mark(w);
-	must(w_do(w, W_OP_ROOT, 1));
-	w_mark(w);
-	must(w_do(w, W_OP_FREE, 0));
-	must(w_do(w, W_OP_DATA, 1));
+	W_SCRIPT(w, { W_OP_ROOT, 0 }, { W_OP_DATA, 0 }, { W_OP_WRITE_FUA, 0 }, { W_OP_COMMIT, 0 },
+		 { W_OP_ROOT, 1 }, { W_OP_FREE, 0 }, { W_OP_DATA, 1 });
 	at = w_mark(w);
-	must(w_do(w, W_OP_WRITE_FUA, 1));
+	w_must(w_do(w, W_OP_WRITE_FUA, 1));
 	w_check_points(w, at, 2);
 	print_found("a wait for the free", w->found);
 	CHECK(w->found[W_LEAK]);
@@ -339,27 +304,20 @@ TEST(crash__tail_before_homes)
 /* A unit, committed; freed, committed; then its block is somebody's data: replay must not write the unit. */
 TEST(crash__replay_of_freed_units)
 {
-	static const u8 ops[] = { W_OP_UNIT, W_OP_COMMIT, W_OP_FREE_UNIT, W_OP_COMMIT };
 	struct world *w = world_begin(BLOCKS, LOG, EXO_XN_BREAK_REVOKE);
-	u32 i, at = 0;
+	u32 at;
 
 	w->expected = true;
-	must(w_do(w, W_OP_ROOT, 0));
-	w_mark(w);
-	must(w_do(w, W_OP_ROOT, 1));
-	for (i = 0; i < sizeof(ops); i++) {
-		w_mark(w);
-		must(w_do(w, ops[i], 0));
-	}
-	for (i = 0; i < 2; i++)
-		must(w_do(w, W_OP_DATA, 1));
+	W_SCRIPT(w, { W_OP_ROOT, 0 }, { W_OP_ROOT, 1 },
+		 { W_OP_UNIT, 0 }, { W_OP_COMMIT, 0 }, { W_OP_FREE_UNIT, 0 }, { W_OP_COMMIT, 0 },
+		 { W_OP_DATA, 1 }, { W_OP_DATA, 1 });
 	for (at = 0; at < W_BLOCKS; at++)
 		if (w_root_of(w, 1)->now.life[at]) {
 			w_write_begin(w, w_root_of(w, 1), at, false);
 			w_write_end(w, at);
 		}
 	at = w_mark(w);
-	must(w_do(w, W_OP_COMMIT, 1));
+	w_must(w_do(w, W_OP_COMMIT, 1));
 	w_check_points(w, at, 2);
 	print_found("revocation of freed units", w->found);
 	CHECK(w->found[W_TORN] || w->found[W_LEAK] || w->found[W_QUARANTINE]);
@@ -376,12 +334,7 @@ TEST(crash__stolen_blocks)
 		struct world *w = world_begin(BLOCKS, LOG, broken);
 		int ret;
 
-		must(w_do(w, W_OP_ROOT, 0));
-		w_mark(w);
-		must(w_do(w, W_OP_ROOT, 1));
-		w_mark(w);
-		must(w_do(w, W_OP_DATA, 1));
-		must(w_do(w, W_OP_COMMIT_ALL, 0));
+		W_SCRIPT(w, { W_OP_ROOT, 0 }, { W_OP_ROOT, 1 }, { W_OP_DATA, 1 }, { W_OP_COMMIT_ALL, 0 });
 		w_mark(w);
 		for (ret = 0; !w_root_of(w, 1)->now.life[ret]; ret++)
 			;

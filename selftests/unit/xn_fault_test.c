@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory that runs out at each allocation of a change, and devices that fail: all of the change, or nothing. */
-#include "unit.h"
-#include "xn_world_ops.h"
-
-static void must_be_fine(struct world *w)
-{
-	enum w_violation bad = w_check_live(w);
-
-	if (bad)
-		unit_fail(__FILE__, __LINE__, "%s: %s", w_violation_name[bad], w->why);
-}
+#include "xn_world_must.h"
 
 /* Do it with the first allocation failing, the second, ... until none of it fails. Returns how many failed. */
 static u32 sweep(struct world *w, enum w_op op, u32 user)
@@ -26,7 +17,7 @@ static u32 sweep(struct world *w, enum w_op op, u32 user)
 		n = w->sim->fail_alloc ? 200 : n;
 		w->sim->fail_alloc = 0;
 		failed += ret == -ENOMEM;
-		must_be_fine(w);
+		w_must_be_fine(w);
 	}
 	return failed;
 }
@@ -49,9 +40,9 @@ TEST(fault__no_memory_for_a_change)
 			failed += sweep(w, ops[i], round % W_USERS);
 		w_mark(w);
 		CHECK_EQ(w_do(w, W_OP_COMMIT_ALL, 0), 1);
-		must_be_fine(w);
+		w_must_be_fine(w);
 		CHECK_EQ(w_again(w), 0);
-		must_be_fine(w);
+		w_must_be_fine(w);
 	}
 	printf("# %u allocations failed\n", failed);
 	CHECK(failed > 100);

@@ -3,25 +3,10 @@
  * Formats whose functions lie, and disks that somebody else has written: a change is refused, or the root that is
  * wrong is quarantined, alone. Its blocks are what the map says are its own, and nobody else's suffer.
  */
-#include "unit.h"
-#include "xn_world_ops.h"
+#include "xn_world_must.h"
 
 #define EVIL 0U		/* users */
 #define VICTIM 1U
-
-static void must(int ret)
-{
-	if (ret < 0)
-		unit_fail(__FILE__, __LINE__, "the engine refuses with %d", ret);
-}
-
-static void must_be_fine(struct world *w)
-{
-	enum w_violation bad = w_check_live(w);
-
-	if (bad)
-		unit_fail(__FILE__, __LINE__, "%s: %s", w_violation_name[bad], w->why);
-}
 
 /* Both have a unit with data below it, committed; so far nobody lies. */
 static struct world *begin(void)
@@ -31,16 +16,16 @@ static struct world *begin(void)
 	struct w_root *root;
 	u32 i, user;
 
-	must(w_create(w, w_uid(EVIL), SIM_EVIL, &root));
+	w_must(w_create(w, w_uid(EVIL), SIM_EVIL, &root));
 	w_mark(w);
-	must(w_create(w, w_uid(VICTIM), SIM_LIST, &root));
+	w_must(w_create(w, w_uid(VICTIM), SIM_LIST, &root));
 	for (i = 0; i < sizeof(ops); i++)
 		for (user = 0; user < W_USERS; user++) {
 			w_mark(w);
-			must(w_do(w, ops[i], user));
+			w_must(w_do(w, ops[i], user));
 		}
 	w_mark(w);
-	must_be_fine(w);
+	w_must_be_fine(w);
 	return w;
 }
 
@@ -91,7 +76,7 @@ TEST(hostile__a_change_that_makes_owns_lie)
 		CHECK_EQ(tx.out_block, root->block);
 		CHECK_EQ(tx.out_step, tx.nr);
 		w_tx_drop(&tx);
-		must_be_fine(w);
+		w_must_be_fine(w);
 	}
 	world_end(w);
 }
@@ -118,7 +103,7 @@ TEST(hostile__owns_that_differs_between_calls)
 	CHECK(w_tx_step(&tx, EXO_XN_ALLOC, root->block, e.block, 1, EXO_XN_DATA));
 	CHECK_EQ(w_tx_apply(&tx, root->uid), 0);
 	w_tx_drop(&tx);
-	must(w_do(w, W_OP_COMMIT, EVIL));
+	w_must(w_do(w, W_OP_COMMIT, EVIL));
 	w_mark(w);
 	/* From now on its unit, read again, claims another block: that the map gives to nobody, or to the victim. */
 	exo_xn_limit(w->xn, 0);
@@ -135,7 +120,7 @@ TEST(hostile__owns_that_differs_between_calls)
 	CHECK(!quarantined(w->xn, w_root_of(w, VICTIM)));
 	w_delete(w, root);
 	w_finish(w);
-	must_be_fine(w);
+	w_must_be_fine(w);
 	world_end(w);
 }
 
@@ -156,7 +141,7 @@ TEST(hostile__a_root_that_is_evil_on_the_disk)
 		root = w_root_of(w, EVIL);
 		who = w_who(root->uid);
 		none.parent = root->block;
-		must(w_again(w));
+		w_must(w_again(w));
 		w->sim->lies = 0;
 		turn_evil(w->sim, root->block, evil);
 		CHECK_EQ(exo_xn_unit_load(w->xn, root->number, root->block, root->block, &unit) != 0,
@@ -173,12 +158,12 @@ TEST(hostile__a_root_that_is_evil_on_the_disk)
 		/* It can be read, as something that owns nothing, but not changed; the victim goes on. */
 		CHECK_EQ(exo_xn_unit_load(w->xn, root->number, root->block, root->block, &unit), 0);
 		CHECK_EQ(exo_xn_apply(w->xn, &who, root->number, &none, 1, &out_step, &out_block), -EACCES);
-		must(w_do(w, W_OP_DATA, VICTIM));
-		must(w_do(w, W_OP_COMMIT, VICTIM));
+		w_must(w_do(w, W_OP_DATA, VICTIM));
+		w_must(w_do(w, W_OP_COMMIT, VICTIM));
 		w_mark(w);
 		CHECK_EQ(w_delete(w, root), 0);
 		w_finish(w);
-		must_be_fine(w);
+		w_must_be_fine(w);
 		world_end(w);
 	}
 }
@@ -196,10 +181,10 @@ TEST(hostile__replay_of_an_evil_root)
 	for (evil = SIM_GOOD + 1; evil < SIM_EVILS; evil++) {
 		w = begin();
 		root = w_root_of(w, EVIL);
-		must(w_again(w));
+		w_must(w_again(w));
 		for (user = 0; user < W_USERS; user++) {
-			must(w_do(w, W_OP_SCRIBBLE, user));
-			must(w_do(w, W_OP_COMMIT, user));
+			w_must(w_do(w, W_OP_SCRIBBLE, user));
+			w_must(w_do(w, W_OP_COMMIT, user));
 		}
 		sim = sim_from(&w->sim->now);
 		turn_evil(sim, root->block, evil);
@@ -256,7 +241,7 @@ TEST(hostile__pointers_at_others)
 		first = root->block;
 		block = which < 2 ? a_data_block(victim) : which < 4 ? victim->block : w_find_free(w, 0, 1);
 		slot = which % 2 ? EXO_XN_SELF : EXO_XN_DATA;
-		must(w_again(w));
+		w_must(w_again(w));
 		poke_pointer(w, first, block, slot);
 		CHECK_EQ(exo_xn_unit_load(w->xn, root->number, first, first, &unit), 0);
 		if (slot == EXO_XN_DATA)
@@ -271,7 +256,7 @@ TEST(hostile__pointers_at_others)
 		CHECK(!quarantined(w->xn, victim));
 		CHECK_EQ(w_delete(w, root), 0);
 		w_finish(w);
-		must_be_fine(w);
+		w_must_be_fine(w);
 		world_end(w);
 	}
 }
@@ -300,9 +285,9 @@ static u64 a_unit(struct world *w, struct w_root *root)
 	block = w_find_free(w, 0, 1);
 	w_tx_begin(&tx, w, root);
 	CHECK(w_tx_unit(&tx, root->block, block, 1, EXO_XN_SELF, 0));
-	must(w_tx_apply(&tx, root->uid));
+	w_must(w_tx_apply(&tx, root->uid));
 	w_tx_drop(&tx);
-	must(w_do(w, W_OP_COMMIT, EVIL));
+	w_must(w_do(w, W_OP_COMMIT, EVIL));
 	w_mark(w);
 	return block;
 }
@@ -325,7 +310,7 @@ TEST(hostile__units_in_a_ring)
 		root = w_root_of(w, EVIL);
 		first = root->block;
 		below = a_unit(w, root);
-		must(w_again(w));
+		w_must(w_again(w));
 		poke_pointer(w, which & 1 ? below : first, which & 1 ? below : first, EXO_XN_SELF);
 		if (which & 2)
 			poke_refs(w, which & 1 ? below : first, 2);
@@ -340,7 +325,7 @@ TEST(hostile__units_in_a_ring)
 				 which & 2 ? -EINVAL : 0);
 		w_delete(w, root);
 		w_finish(w);
-		must_be_fine(w);
+		w_must_be_fine(w);
 		world_end(w);
 	}
 }
@@ -391,7 +376,7 @@ TEST(hostile__a_template_that_was_changed_on_the_disk)
 	struct exo_xn_unit *unit;
 	u32 salt = 7;
 
-	must(w_again(w));
+	w_must(w_again(w));
 	sim_poke(&w->sim->now, block, offsetof(struct sim_content, salt), &salt, sizeof(salt));
 	exo_xn_free(w->xn);
 	CHECK_EQ(exo_xn_attach(&w->sim->host, w->sim, w->sim->now.blocks, 0, &w->xn), 0);
@@ -400,6 +385,6 @@ TEST(hostile__a_template_that_was_changed_on_the_disk)
 	CHECK_EQ(exo_xn_unit_load(w->xn, root->number, root->block, root->block, &unit), 0);
 	CHECK_EQ(w_delete(w, w_root_of(w, EVIL)), 0);
 	w_finish(w);
-	must_be_fine(w);
+	w_must_be_fine(w);
 	world_end(w);
 }
