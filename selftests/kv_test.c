@@ -281,3 +281,31 @@ TEST(kv__killed)
 	}
 	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
 }
+
+/* Catches: two who have a store open; a lock that somebody who is refused takes away, or that outlives its process. */
+TEST(kv__alone)
+{
+	int fd = t_open(), i;
+	uint32_t disk = setup(fd), groups = 0;
+	uint64_t seed = (uint64_t)getpid() + 2;
+	struct kv *kv, *second;
+	pid_t pid;
+
+	for (i = 0; i < POINTS; i++) {
+		pid = work(disk, groups, seed);
+		wait_for(groups + 5);
+		open_disk(disk);
+		ASSERT_EQ(kv_open(xn, "store", &opts, &kv), -EBUSY);
+		ASSERT_EQ(kv_open(xn, "store", &opts, &kv), -EBUSY);
+		ASSERT_EQ(kv_create(xn, "store", &opts), -EEXIST);
+		ASSERT_EQ(kill(pid, SIGKILL), 0);
+		test_join_killed(pid, SIGKILL);
+		ASSERT_EQ(kv_open(xn, "store", &opts, &kv), 0);
+		/* Not even one process, in one environment, has it twice. */
+		ASSERT_EQ(kv_open(xn, "store", &opts, &second), -EBUSY);
+		ASSERT_EQ(kv_close(kv), 0);
+		close_disk();
+		groups = recovered(disk, *acknowledged, seed);
+	}
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}

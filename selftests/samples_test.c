@@ -268,6 +268,7 @@ TEST_LONG(kv__killed_and_recovered, 120)
 
 	ends_well("kv/kv", (char *[]){ "kv", (char *)disk, "3000", "160", NULL });
 	expect("3000 records in 30 groups, ");
+	expect("can't open the store: another process has it open: close that one, or kill it\n");
 	expect("killed in the middle of round ");
 	expect("recovered: ");
 	expect(" acknowledged rounds are there");

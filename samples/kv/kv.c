@@ -280,6 +280,20 @@ static int root_make(struct exo_xn *xn, const char *name)
 	return super.magic == KV_MAGIC && !super.extents && !super.epoch ? 0 : -EEXIST;
 }
 
+/*
+ * From here to destroy() the store is ours alone: each opening has an entry of its own, and its lock goes with it,
+ * or with the environment.
+ */
+static int lock(struct kv *kv)
+{
+	struct exo_xn_entry entry;
+
+	CHECK(exo_xn_entry(kv->xn, kv->root, kv->unit, kv->unit, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+			   EXO_XN_ENTRY_UNIT, &entry));
+	kv->lock = entry.out_entry;
+	return exo_xn_entry_lock(kv->xn, kv->lock, 1, EXO_XN_EXCLUSIVE, EXO_XN_LOCK_TRY);
+}
+
 static int root_open(struct kv *kv, const char *name)
 {
 	struct exo_xn_root root;
@@ -288,6 +302,7 @@ static int root_open(struct kv *kv, const char *name)
 	CHECK(exo_xn_root_find(kv->xn, name, &root));
 	kv->root = root.root;
 	kv->unit = root.out_block;
+	CHECK(lock(kv));
 	ret = exo_xn_read(kv->xn, kv->root, kv->unit, kv->unit, &kv->super, sizeof(kv->super));
 	if (ret < 0)
 		return ret;
@@ -333,6 +348,8 @@ static void destroy(struct kv *kv)
 	if (kv->change)
 		exo_xn_change_end(kv->change);
 	kv_pool_close(kv);
+	if (kv->lock)
+		exo_xn_unbind(kv->xn, kv->lock);
 	free(kv);
 }
 

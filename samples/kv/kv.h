@@ -7,8 +7,8 @@
  * no way back but to the last commit: a store whose put failed half-way refuses everything from then on;
  * close it and open it again.
  *
- * One thread, in one process, has a store open. docs/your-database.md has the rules by which it
- * recovers.
+ * Who has a store open has it alone, with one thread: others are refused (-EBUSY), until it is closed, or its
+ * environment dies with its process. docs/your-database.md has the rules by which it recovers.
  */
 #ifndef EXO_SAMPLES_KV_H
 #define EXO_SAMPLES_KV_H
@@ -62,9 +62,9 @@ struct kv_stats {
 	uint64_t replayed;
 };
 
-/* A new, empty store in a root of this name. 0 or -errno. opts may be NULL. */
+/* A new, empty store in a root of this name. 0 or -errno; -EBUSY: somebody makes it now. opts may be NULL. */
 int kv_create(struct exo_xn *xn, const char *name, const struct kv_opts *opts);
-/* Recovers it, if need be. */
+/* Recovers it, if need be. -EBUSY: somebody has it open. */
 int kv_open(struct exo_xn *xn, const char *name, const struct kv_opts *opts, struct kv **out_kv);
 /* What was not committed is lost. Frees all, also if it fails. */
 int kv_close(struct kv *kv);

@@ -31,26 +31,45 @@ static void need(int ret, const char *what)
 		die(what, exo_strerror(ret));
 }
 
-static struct kv *begin(void)
+static int open_store(struct kv **out_kv)
 {
-	struct kv *kv;
 	int ret = exo_env_open(&env, NULL);
 
 	if (ret)
 		die("kv", exo_open_hint(ret));
 	need(exo_xn_open(env, NULL, &xn), "no disk");
-	ret = kv_open(xn, "store", &opts, &kv);
+	return kv_open(xn, "store", &opts, out_kv);
+}
+
+static const char *open_hint(int ret)
+{
+	if (ret == -EBUSY)
+		return "another process has it open: close that one, or kill it";
 	if (ret == -ENOSPC || ret == -EDQUOT)
-		die("kv", "not enough free frames: 'exoctl pool grow 1024' as root");
-	need(ret, "the store can't be opened");
+		return "not enough free frames: 'exoctl pool grow 1024' as root";
+	return exo_strerror(ret);
+}
+
+static struct kv *begin(void)
+{
+	struct kv *kv;
+	int ret = open_store(&kv);
+
+	if (ret)
+		die("the store can't be opened", open_hint(ret));
 	return kv;
+}
+
+static void leave(void)
+{
+	exo_xn_close(xn);
+	exo_env_close(env);
 }
 
 static void end(struct kv *kv)
 {
 	need(kv_close(kv), "close");
-	exo_xn_close(xn);
-	exo_env_close(env);
+	leave();
 }
 
 /* Keys in no order; a value tells its key, and how often it was written. */
@@ -155,6 +174,18 @@ static void compare(uint32_t rounds)
 	end(kv);
 }
 
+/* While another process works with it. */
+static void try_second(void)
+{
+	struct kv *kv;
+	int ret = open_store(&kv);
+
+	if (!ret)
+		die("kv", "two processes have the store open");
+	printf("a second process can't open the store: %s\n", open_hint(ret));
+	leave();
+}
+
 static void run_killed(void)
 {
 	volatile uint32_t *done = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -171,6 +202,7 @@ static void run_killed(void)
 		die("kv", "can't start a process");
 	while (*done < 300 && !waitpid(pid, NULL, WNOHANG))
 		usleep(1000);
+	try_second();
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (*done < 300)

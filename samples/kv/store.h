@@ -47,6 +47,7 @@ struct kv_extent_now {
  * @xn: the disk
  * @root: number of the root
  * @unit: its unit
+ * @lock: entry of the unit, with the lock that keeps others out; 0: none
  * @change: to change that
  * @super: as it was at the last checkpoint, but for extents: they may be more
  * @error: it failed: nothing is done any more
@@ -93,6 +94,7 @@ struct kv {
 	struct exo_xn *xn;
 	uint32_t root;
 	uint64_t unit;
+	uint32_t lock;
 	struct exo_xn_change *change;
 	struct kv_super super;
 	int error;

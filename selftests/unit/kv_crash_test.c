@@ -144,11 +144,14 @@ static void group(struct kv *kv, struct model *model, u32 deletes)
 
 static struct kv *create(struct kv_disk *disk)
 {
-	struct kv *kv;
+	struct kv *kv, *second;
 
 	CHECK_EQ(kv_create(as_xn(disk), "store", &opts), 0);
 	CHECK_EQ(kv_create(as_xn(disk), "store", &opts), -EEXIST);
 	CHECK_EQ(kv_open(as_xn(disk), "store", &opts, &kv), 0);
+	/* The one that is refused leaves the lock where it is. */
+	CHECK_EQ(kv_open(as_xn(disk), "store", &opts, &second), -EBUSY);
+	CHECK_EQ(kv_open(as_xn(disk), "store", &opts, &second), -EBUSY);
 	return kv;
 }
 

@@ -25,6 +25,8 @@ struct kv_disk {
 	u32 root;
 	struct binding binding[BINDINGS];
 	u32 nr_bindings;
+	u32 nr_entries;
+	u32 locked;	/* number of the entry that has the lock */
 	u8 *memory;
 	u32 frames;
 };
@@ -304,6 +306,9 @@ int native_change_apply(struct kv_disk *disk, u32 flags, void *out_said)
 int native_bind(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 count, u32 rights,
 		u32 *out_binding);
 int native_unbind(struct kv_disk *disk, u32 binding);
+int native_entry(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 rights, u32 flags,
+		 struct exo_xn_entry *out);
+int native_entry_lock(struct kv_disk *disk, u32 entry, u32 slots, u32 mode, u32 flags);
 int native_io_read(struct kv_disk *disk, u32 binding, u32 offset, const u32 *frames, u32 count);
 int native_io_write(struct kv_disk *disk, u32 binding, u32 offset, const u32 *frames, u32 count,
 		    u32 flags);
@@ -328,7 +333,28 @@ int native_bind(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 count, 
 
 int native_unbind(struct kv_disk *disk, u32 binding)
 {
-	disk->binding[binding].count = 0;
+	if (binding < BINDINGS)
+		disk->binding[binding].count = 0;
+	else if (disk->locked == binding)
+		disk->locked = 0;
+	return 0;
+}
+
+/* Entries are of one unit, for one lock; their numbers are no bindings'. */
+int native_entry(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 rights, u32 flags,
+		 struct exo_xn_entry *out)
+{
+	CHECK(unit == block && flags == EXO_XN_ENTRY_UNIT);
+	out->out_entry = BINDINGS + disk->nr_entries++;
+	return 0;
+}
+
+int native_entry_lock(struct kv_disk *disk, u32 entry, u32 slots, u32 mode, u32 flags)
+{
+	CHECK(mode == EXO_XN_EXCLUSIVE && flags == EXO_XN_LOCK_TRY);
+	if (disk->locked)
+		return -EBUSY;
+	disk->locked = entry;
 	return 0;
 }
 

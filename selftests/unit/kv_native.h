@@ -15,6 +15,8 @@
 #define exo_xn_change_alloc native_change_alloc
 #define exo_xn_change_write native_change_write
 #define exo_xn_change_apply native_change_apply
+#define exo_xn_entry native_entry
+#define exo_xn_entry_lock native_entry_lock
 #define exo_xn_env native_env
 #define exo_xn_find_free native_find_free
 #define exo_xn_io_read native_io_read
