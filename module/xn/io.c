@@ -26,7 +26,7 @@ static void *host_alloc(struct exo_xn *xn, size_t bytes)
 {
 	if (bytes <= PAGE_SIZE || (is_power_of_2(bytes) && bytes <= 8 * PAGE_SIZE))
 		return kzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	return vzalloc(bytes);
+	return __vmalloc(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
 }
 
 static void host_free(struct exo_xn *xn, void *mem)
