@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Coverage-guided fuzzing of the ABI as an ordinary user. A program is a sequence of operations on two
- * environments, their views and grafts: ioctls with mutated arguments, grafts and certificates with mutated
- * code, mmap, munmap, touches, closes. Programs that reach code of exo.ko not reached before are kept and mutated further. The kernel's checkers
+ * environments, their views and grafts, and on a raw disk: ioctls with mutated arguments, grafts and certificates with
+ * mutated code, mmap, munmap, touches, closes. Programs that reach code of exo.ko not reached before are kept and mutated further. The kernel's checkers
  * (KASAN, lockdep, ...) say what is a bug; the harness looks whether everything was given back.
  *
  * EXO_FUZZ_SECONDS (default 60) says how long, EXO_TEST_SEED where to begin. Needs KCOV; the kernel is
@@ -16,6 +16,7 @@
 
 #include "fuzz_graft.h"
 #include "fuzz_random.h"
+#include "fuzz_xn.h"
 #include "harness.h"
 #include "lib.h"
 
@@ -42,7 +43,7 @@ struct program {
 	struct step step[MAX_STEPS];
 };
 
-/* EXO_GRAFT_LOAD has pointers to more than an array: what its words mean says fuzz_graft.c. */
+/* What the words of EXO_GRAFT_LOAD mean says fuzz_graft.c; those of commands on raw disks, fuzz_xn.c. */
 enum { OTHER_MMAP = 0xf0, OTHER_MUNMAP, OTHER_TOUCH, OTHER_REOPEN, OTHER_CAP };
 
 /* Size of the argument, and at which words a pointer to an array stands (0: none) and its count. */
@@ -108,6 +109,10 @@ static const struct kind {
 	  WORD(exo_graft_log, count), 0, 0, WORD(exo_graft_log, graft) },
 	{ EXO_NR_GRAFT_KILL, sizeof(struct exo_graft_kill), 0, 0, 0, 0, WORD(exo_graft_kill, graft) },
 	{ EXO_NR_GRAFT_LOAD, 32, 0, 0, 0, 0, 0 },
+#define XN(name) { EXO_NR_XN_##name, 32, 0, 0, 0, 0, 0 }
+	XN(FORMAT), XN(ATTACH), XN(DETACH), XN(GROW), XN(CHECK), XN(TRIM), XN(DISK), XN(MAP), XN(TEMPLATE_ADD),
+	XN(TEMPLATE), XN(ROOT_CREATE), XN(ROOT), XN(ROOT_SET), XN(READ), XN(APPLY), XN(APPLY), XN(COMMIT), XN(BIND),
+	XN(UNBIND), XN(IO), XN(IO), XN(ENTRY), XN(ENTRY_LOCK), XN(ENTRY_IO), XN(SPECULATE),
 	{ OTHER_MMAP, 16, 0, 0, 0, 0, 0 }, { OTHER_MUNMAP, 8, 0, 0, 0, 0, 0 }, { OTHER_TOUCH, 16, 0, 0, 0, 0, 0 },
 	{ OTHER_REOPEN, 8, 0, 0, 0, 0, 0 }, { OTHER_CAP, 16, 0, 0, 0, 0, 0 },
 };
@@ -119,6 +124,7 @@ static struct shared {
 	uint32_t nr_corpus, seeds;
 	uint64_t executed, covered;
 	uint64_t loaded, proved, attached, ran;	/* grafts */
+	uint64_t applied, bound, moved, shared;	/* on the raw disk */
 	uint8_t seen[1 << (SEEN_BITS - 3)];
 } *know;
 
@@ -176,14 +182,53 @@ static void random_step(struct step *step, const struct kind *kind)
  * What the fuzzer begins with: each good graft in each mode, loaded, attached, run, and faulted on. Chance alone
  * would hardly ever get as far.
  */
-#define SEEDS (FUZZ_GRAFTS * 3)
+#define SEEDS (FUZZ_GRAFTS * 3 + 1)
+
+struct seed_step {
+	uint8_t nr;
+	uint8_t words[6];	/* from the third on */
+};
+
+/* A root with data that is written, read, committed and freed: fuzz_xn.c says what the words mean. */
+static const struct seed_step xn_seed[] = {
+	{ EXO_NR_MEM_ALLOC, { 4 } },
+	{ EXO_NR_XN_ROOT_CREATE, { 0 } },
+	{ EXO_NR_XN_READ, { 0 } },
+	{ EXO_NR_XN_APPLY, { 0 } },
+	{ EXO_NR_XN_MAP, { 0 } },
+	{ EXO_NR_XN_BIND, { 0 } },
+	{ EXO_NR_XN_IO, { 1, 0, 1 } },
+	{ EXO_NR_XN_IO, { 0 } },
+	{ EXO_NR_XN_IO, { 2, 0, 1 } },
+	{ EXO_NR_XN_IO, { 4 } },
+	{ EXO_NR_XN_SPECULATE, { 0 } },
+	{ EXO_NR_XN_ENTRY, { 0, 0, 1 } },
+	{ EXO_NR_XN_ENTRY_IO, { 0, 1 } },
+	{ EXO_NR_XN_ENTRY_LOCK, { 2, 1 } },
+	{ EXO_NR_XN_ENTRY_IO, { 2, 1 } },
+	{ EXO_NR_XN_ENTRY_IO, { 1, 1, 1 } },
+	{ EXO_NR_XN_APPLY, { 0, 0, 1 } },
+	{ EXO_NR_XN_UNBIND, { 0 } },
+	{ EXO_NR_XN_APPLY, { 1 } },
+	{ EXO_NR_XN_COMMIT, { 0 } },
+	{ EXO_NR_XN_ROOT, { 0 } },
+	{ EXO_NR_XN_ROOT_SET, { 2 } },
+};
+
+static void seed_step(struct program *p, const struct seed_step *from)
+{
+	struct step *step = &p->step[p->steps++];
+	unsigned int k;
+
+	step->nr = from->nr;
+	step->len = kind_of(from->nr)->size;
+	for (k = 0; k < 6; k++)
+		step->words[2 + k] = from->words[k];
+}
 
 static void seed_program(struct program *p, uint32_t n)
 {
-	static const struct {
-		uint8_t nr;
-		uint8_t words[6];	/* from the third on */
-	} steps[] = {
+	static const struct seed_step steps[] = {
 		{ EXO_NR_MEM_VIEW_CREATE, { 64 } },
 		{ EXO_NR_MEM_ALLOC, { 4 } },
 		{ EXO_NR_GRAFT_LOAD, { 0 } },
@@ -200,17 +245,15 @@ static void seed_program(struct program *p, uint32_t n)
 		{ EXO_NR_GRAFT_KILL, { 1 } },
 		{ EXO_NR_GRAFT_UNLOAD, { 1 } },
 	};
-	unsigned int i, k;
+	unsigned int i;
 
 	memset(p, 0, sizeof(*p));
-	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		struct step *step = &p->step[p->steps++];
-		const struct kind *kind = kind_of(steps[i].nr);
+	for (i = 0; n == SEEDS - 1 && i < sizeof(xn_seed) / sizeof(xn_seed[0]); i++)
+		seed_step(p, &xn_seed[i]);
+	for (i = 0; n < SEEDS - 1 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct step *step = &p->step[p->steps];
 
-		step->nr = steps[i].nr;
-		step->len = kind->size;
-		for (k = 0; k < 6; k++)
-			step->words[2 + k] = steps[i].words[k];
+		seed_step(p, &steps[i]);
 		if (step->nr == EXO_NR_GRAFT_LOAD) {
 			step->words[2] = n / 3;
 			step->words[3] = n % 3;
@@ -384,6 +427,18 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 		caps[step->words[2] % 4] = ((struct exo_cap_create *)arg)->out_cap;
 }
 
+static void run_xn(const struct step *step)
+{
+	unsigned int env = step->env & 1;
+
+	if (fuzz_xn(fds[env], env, step->nr, step->words, step->array, held, nr_held))
+		return;
+	know->applied += step->nr == EXO_NR_XN_APPLY;
+	know->bound += step->nr == EXO_NR_XN_BIND;
+	know->moved += step->nr == EXO_NR_XN_IO;
+	know->shared += step->nr == EXO_NR_XN_ENTRY_IO;
+}
+
 static void run_other(const struct step *step)
 {
 	uint32_t a = step->words[2], b = step->words[3], slot = a % 8;
@@ -402,14 +457,16 @@ static void run_other(const struct step *step)
 		} else {
 			static const uint32_t lens[] = { 1, 4, 16, 17, 512 };
 
-			offset = (uint64_t)(b % 9) << EXO_MMAP_SHIFT;
-			if (b % 9 == 8)
+			offset = (uint64_t)(b % 10) << EXO_MMAP_SHIFT;
+			if (b % 10 == 8)
 				offset |= (uint64_t)grafts[step->words[4] % 4].number << EXO_MMAP_VIEW_SHIFT;
-			else if (b % 9 >= 4 && b % 9 <= 6)
+			else if (b % 10 >= 4 && b % 10 <= 6)
 				offset |= (uint64_t)views[b % 4] << EXO_MMAP_VIEW_SHIFT;
 			else
 				offset |= step->words[4] % 3 ? (uint64_t)(nr_held ? held[0] : 0) << 12 : 0;
 			len = lens[step->words[5] % 5] * PAGE;
+			if (b % 10 == 9 && step->words[4] < 8)
+				offset = fuzz_xn_table(&len);
 		}
 		if (!len)
 			break;
@@ -465,6 +522,7 @@ static void run(const struct program *p)
 
 	fresh_environments();
 	nr_held = nr_views = nr_grafts = 0;
+	fuzz_xn_reset();
 	memset(grafts, 0, sizeof(grafts));
 	memset(views, 0, sizeof(views));
 	memset(maps, 0, sizeof(maps));
@@ -475,6 +533,8 @@ static void run(const struct program *p)
 			run_other(&p->step[i]);
 		else if (p->step[i].nr == EXO_NR_GRAFT_LOAD)
 			load_graft(&p->step[i]);
+		else if (fuzz_xn_is(p->step[i].nr))
+			run_xn(&p->step[i]);
 		else if (kind)
 			run_ioctl(&p->step[i], kind);
 	}
@@ -507,6 +567,7 @@ static void fuzz(int kcov, uint64_t until)
 	uint32_t found;
 
 	t_become(ALICE);
+	fuzz_xn_begin();
 	if (ioctl(kcov, KCOV_ENABLE, KCOV_TRACE_PC))
 		FAIL("KCOV_ENABLE: %s", strerror(errno));
 	while (test_now_ns() < until) {
@@ -542,6 +603,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 {
 	uint64_t until, note = test_now_ns();
 	unsigned int slices = 0, deaths = 0;
+	bool disk;
 	int kcov;
 
 	t_need_root();
@@ -553,12 +615,15 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	ASSERT_NE((long)cover, (long)MAP_FAILED);
 	know = test_shared(sizeof(*know));
 	fuzz_graft_init();
+	disk = fuzz_xn_init();
 	seed = test_seed();
 	until = test_now_ns() + seconds() * 1000000000ULL;
 	while (test_now_ns() < until) {
-		pid_t pid = test_fork();
+		pid_t pid;
 		int status;
 
+		fuzz_xn_clean();
+		pid = test_fork();
 		if (!pid) {
 			/* A slice each, so that a program that hangs something doesn't hang all. */
 			uint64_t slice = test_now_ns() + 2000000000ULL;
@@ -590,9 +655,15 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	test_note("%llu grafts loaded, %llu of them proved, %llu times attached, %llu times run",
 		  (unsigned long long)know->loaded, (unsigned long long)know->proved,
 		  (unsigned long long)know->attached, (unsigned long long)know->ran);
+	test_note("raw disk: %llu changes, %llu bindings, %llu times I/O, %llu of entries", (unsigned long long)know->applied,
+		  (unsigned long long)know->bound, (unsigned long long)know->moved,
+		  (unsigned long long)know->shared);
+	fuzz_xn_end();
 	/* Without coverage of the module this was no fuzzing. */
 	ASSERT_GT(know->covered, 200);
 	ASSERT_GT(know->proved, 0);
 	ASSERT_GT(know->attached, 0);
 	ASSERT_GT(know->ran, 0);
+	if (disk)
+		ASSERT_TRUE(know->applied && know->bound && know->moved && know->shared);
 }

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every allocation failing once in every operation on raw disks, see failnth.h.
+ */
+#include "failnth.h"
+#include "xn_lib.h"
+
+static char path[32];
+static uint32_t disk, number, binding, template_number;
+static uint64_t at, block;
+static struct xt_unit unit;
+static struct exo_xn_root_create made;
+
+/*
+ * Without memory, kmem_cache_create() of Linux complains with a trace, and what it called the cache leaks. Bios of all disks
+ * have the same cache: while one is attached, none is made for another.
+ */
+static uint32_t keep_cache(void)
+{
+	struct exo_xn_attach attach;
+	char other_path[32];
+
+	xt_device("other", XT_BLOCKS, other_path);
+	ASSERT_EQ(xt_format(fd, other_path, 0), 0);
+	ASSERT_EQ(xt_attach(fd, other_path, &attach), 0);
+	return attach.out_disk;
+}
+
+static void disk_setup(void)
+{
+	setup();
+	disk = xt_disk(fd, path);
+	template_number = xt_template(fd, disk);
+	unit = (struct xt_unit){ .blocks = 1 };
+	ASSERT_EQ(xt_root(fd, disk, template_number, "root", &unit, 0, &made), 0);
+	number = made.out_root;
+	at = made.out_block;
+	block = xt_free_run(fd, disk, 16);
+}
+
+/* All right, and nothing holds it. */
+static void disk_end(void)
+{
+	struct exo_xn_check check = { .size = sizeof(check), .disk = disk };
+
+	do
+		ASSERT_EQ(t_ioctl(fd, EXO_XN_CHECK, &check), 0);
+	while (!check.out_done);
+	ASSERT_EQ(check.out_bad + check.out_leaked + check.out_errors, 0);
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}
+
+static int call_format(void)
+{
+	return xt_format(fd, path, EXO_XN_FORMAT_FORCE);
+}
+
+static int call_attach(void)
+{
+	struct exo_xn_attach attach;
+	int ret = xt_attach(fd, path, &attach);
+
+	disk = attach.out_disk;
+	return ret;
+}
+
+static void undo_attach(void)
+{
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}
+
+static int call_detach(void)
+{
+	return xt_detach(fd, disk, 0);
+}
+
+static void undo_detach(void)
+{
+	ASSERT_EQ(call_attach(), 0);
+}
+
+/* Catches: a disk that is half attached, or one that can't be any more (INV-REQ-7). */
+TEST_LONG(disk__each_command, 300)
+{
+	struct exo_xn_attach attach;
+	uint32_t kept;
+
+	disk_setup();
+	kept = keep_cache();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	sweep("detach", call_detach, undo_detach, 1);
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+	sweep("attach", call_attach, undo_attach, 10);
+	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
+	disk = attach.out_disk;
+	ASSERT_EQ(attach.out_roots, 1);
+	disk_end();
+	sweep("format", call_format, NULL, 3);
+	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
+	ASSERT_EQ(xt_detach(fd, attach.out_disk, 0), 0);
+	ASSERT_EQ(xt_detach(fd, kept, 0), 0);
+}
+
+static int call_root(void)
+{
+	struct xt_unit first = { .blocks = 1 };
+
+	return xt_root(fd, disk, template_number, "other", &first, 0, &made);
+}
+
+static int call_delete(void)
+{
+	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_DELETE, .disk = disk,
+				       .root = made.out_root };
+
+	return t_ioctl(fd, EXO_XN_ROOT_SET, &set);
+}
+
+static void undo_root(void)
+{
+	ASSERT_EQ(call_delete(), 0);
+}
+
+static void undo_delete(void)
+{
+	ASSERT_EQ(call_root(), 0);
+}
+
+static int call_chown(void)
+{
+	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_CHOWN, .disk = disk,
+				       .root = number, .uid = getuid() };
+
+	return t_ioctl(fd, EXO_XN_ROOT_SET, &set);
+}
+
+static int call_list(void)
+{
+	struct exo_xn_root root = { .size = sizeof(root), .flags = EXO_XN_NEXT, .disk = disk };
+	struct exo_xn_disk info = { .size = sizeof(info), .disk = disk };
+	struct exo_xn_template template = { .size = sizeof(template), .disk = disk, .number = template_number };
+	static uint8_t bytes[XT_BLOCKS];
+	struct exo_xn_map map = { .size = sizeof(map), .disk = disk, .count = XT_BLOCKS,
+				  .map = (uintptr_t)bytes, .root = number };
+
+	return t_ioctl(fd, EXO_XN_ROOT, &root) ?: t_ioctl(fd, EXO_XN_DISK, &info) ?:
+	       t_ioctl(fd, EXO_XN_TEMPLATE, &template) ?: t_ioctl(fd, EXO_XN_MAP, &map);
+}
+
+static int call_check(void)
+{
+	struct exo_xn_check check = { .size = sizeof(check), .disk = disk, .flags = EXO_XN_CHECK_SCRUB };
+	int ret;
+
+	do
+		ret = t_ioctl(fd, EXO_XN_CHECK, &check);
+	while (!ret && !check.out_done);
+	return ret;
+}
+
+static int call_trim(void)
+{
+	struct exo_xn_trim cmd = { .size = sizeof(cmd), .disk = disk, .start = block, .count = 1000 };
+	struct exo_xn_grow grow = { .size = sizeof(grow), .disk = disk };
+
+	return t_ioctl(fd, EXO_XN_GROW, &grow) ?: t_ioctl(fd, EXO_XN_TRIM, &cmd);
+}
+
+/* Catches: a root that is half there. */
+TEST_LONG(root__each_command, 300)
+{
+	disk_setup();
+	sweep("root", call_root, undo_root, 3);
+	ASSERT_EQ(call_root(), 0);
+	sweep("delete", call_delete, undo_delete, 1);
+	ASSERT_EQ(call_delete(), 0);
+	sweep("chown", call_chown, NULL, 1);
+	sweep("root, disk, template, map", call_list, NULL, 1);
+	sweep("check", call_check, NULL, 1);
+	sweep("grow, trim", call_trim, NULL, 1);
+	disk_end();
+}
+
+static int call_apply(void)
+{
+	return xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, 0);
+}
+
+static void undo_apply(void)
+{
+	ASSERT_EQ(xt_shrink(fd, disk, number, at, &unit, EXO_XN_APPLY_COMMIT), 0);
+}
+
+/* With another unit. */
+static int call_apply_unit(void)
+{
+	struct xt_unit child = { .nr = 1, .blocks = 1, .e = { { block + 1, 2, EXO_XN_DATA } } };
+	struct exo_xn_step steps[4] = {
+		{ .kind = EXO_XN_ALLOC, .parent = at, .block = block, .count = 1 },
+		{ .kind = EXO_XN_ALLOC, .parent = block, .block = block + 1, .count = 2, .slot = EXO_XN_DATA },
+		{ .kind = EXO_XN_NEW, .parent = block, .length = sizeof(child), .bytes = (uintptr_t)&child },
+		{ .kind = EXO_XN_WRITE, .parent = at, .length = sizeof(unit), .bytes = (uintptr_t)&unit },
+	};
+	int ret;
+
+	unit.e[unit.nr++] = (struct xt_entry){ block, 1, EXO_XN_SELF };
+	ret = xt_apply(fd, disk, number, steps, 4, EXO_XN_APPLY_COMMIT, NULL);
+	if (ret)
+		unit.nr--;
+	return ret;
+}
+
+static void undo_apply_unit(void)
+{
+	struct xt_unit child = { .nr = 1, .blocks = 1, .e = { { block + 1, 2, EXO_XN_DATA } } };
+
+	ASSERT_EQ(xt_shrink(fd, disk, number, block, &child, 0), 0);
+	undo_apply();
+}
+
+static int call_commit(void)
+{
+	return xt_commit(fd, disk, number);
+}
+
+static void undo_commit(void)
+{
+	if (unit.nr)
+		ASSERT_EQ(xt_shrink(fd, disk, number, at, &unit, 0), 0);
+	else
+		ASSERT_EQ(call_apply(), 0);
+}
+
+static int call_read(void)
+{
+	struct xt_unit found;
+	int ret = xt_read(fd, disk, number, at, at, &found, sizeof(found));
+
+	return ret < 0 ? ret : 0;
+}
+
+/* Catches: a change that is half done when there is no memory, or a commit that loses it (INV-XN-8). */
+TEST_LONG(unit__each_command, 300)
+{
+	disk_setup();
+	sweep("apply", call_apply, undo_apply, 5);
+	ASSERT_EQ(xt_commit(fd, disk, number), 0);
+	sweep("apply of a unit, and commit", call_apply_unit, undo_apply_unit, 8);
+	ASSERT_EQ(xt_commit(fd, disk, number), 0);
+	ASSERT_EQ(call_apply(), 0);
+	sweep("commit", call_commit, undo_commit, 1);
+	sweep("read", call_read, NULL, 1);
+	disk_end();
+}
+
+static int call_bind(void)
+{
+	return xt_bind(fd, disk, number, at, block, 4, RW, &binding);
+}
+
+static void undo_bind(void)
+{
+	ASSERT_EQ(xt_unbind(fd, binding), 0);
+}
+
+static int call_write(void)
+{
+	return xt_io(fd, EXO_XN_IO_WRITE, binding, 0, frames, 4, 0);
+}
+
+static int call_durable(void)
+{
+	return xt_io(fd, EXO_XN_IO_WRITE, binding, 0, frames, 4, EXO_XN_IO_DURABLE);
+}
+
+static int call_io_read(void)
+{
+	return xt_io(fd, EXO_XN_IO_READ, binding, 0, frames, 4, 0);
+}
+
+static int call_zero(void)
+{
+	return xt_io(fd, EXO_XN_IO_ZERO, binding, 0, NULL, 4, EXO_XN_IO_DURABLE);
+}
+
+static int call_flush(void)
+{
+	return xt_io(fd, EXO_XN_IO_FLUSH, binding, 0, NULL, 0, 0);
+}
+
+/* What is written is new again: so DURABLE needs a transaction. */
+static void undo_durable(void)
+{
+	undo_bind();
+	undo_apply();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_EQ(call_bind(), 0);
+}
+
+/* Catches: I/O that is told wrong, or keeps frames, when there is no memory (INV-XN-15). */
+TEST_LONG(data__each_command, 300)
+{
+	disk_setup();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	sweep("bind", call_bind, undo_bind, 2);
+	ASSERT_EQ(call_bind(), 0);
+	sweep("write", call_write, NULL, 1);
+	sweep("durable write", call_durable, undo_durable, 1);
+	sweep("read", call_io_read, NULL, 1);
+	sweep("zero", call_zero, NULL, 0);
+	sweep("flush", call_flush, NULL, 0);
+	undo_bind();
+	disk_end();
+}
+
+static uint32_t number_of_entry;
+
+/* The registry begins anew with each attach; the unit must be read again before it is named. */
+static void registry_again(void)
+{
+	struct xt_unit found;
+
+	ASSERT_EQ(xt_detach(fd, disk, EXO_XN_DETACH_FORCE), 0);
+	ASSERT_EQ(call_attach(), 0);
+	ASSERT_GT(xt_read(fd, disk, number, at, at, &found, sizeof(found)), 0);
+}
+
+static void *table;
+
+static int call_table(void)
+{
+	table = mmap(NULL, EXO_XN_REG_BYTES, PROT_READ, MAP_SHARED, fd,
+		     (off_t)(EXO_MMAP_XN + ((uint64_t)disk << EXO_MMAP_VIEW_SHIFT)));
+	return table == MAP_FAILED ? -errno : 0;
+}
+
+static void undo_table(void)
+{
+	ASSERT_EQ(munmap(table, EXO_XN_REG_BYTES), 0);
+	registry_again();
+}
+
+/* With a table, which has most of the allocations. */
+static void registry_empty(void)
+{
+	registry_again();
+	ASSERT_EQ(call_table(), 0);
+	ASSERT_EQ(munmap(table, EXO_XN_REG_BYTES), 0);
+}
+
+static int call_entry(void)
+{
+	struct exo_xn_entry cmd = { .size = sizeof(cmd), .flags = EXO_XN_ENTRY_FRAME, .disk = disk, .root = number,
+				    .block = block, .parent = at, .rights = RW };
+	int ret = t_ioctl(fd, EXO_XN_ENTRY, &cmd);
+
+	number_of_entry = cmd.out_entry;
+	return ret;
+}
+
+static void undo_entry(void)
+{
+	ASSERT_EQ(xt_unbind(fd, number_of_entry), 0);
+	registry_empty();
+}
+
+static int entry_io(uint32_t kind, uint32_t flags)
+{
+	struct exo_xn_entry_io cmd = { .size = sizeof(cmd), .flags = flags, .kind = kind, .count = 1,
+				       .entries = (uintptr_t)&number_of_entry };
+
+	return t_ioctl(fd, EXO_XN_ENTRY_IO, &cmd);
+}
+
+static int call_entry_read(void)
+{
+	return entry_io(EXO_XN_ENTRY_READ, 0);
+}
+
+static int call_entry_write(void)
+{
+	return entry_io(EXO_XN_ENTRY_DIRTY, 0) ?: entry_io(EXO_XN_ENTRY_WRITE, EXO_XN_IO_DURABLE);
+}
+
+static void undo_entry_io(void)
+{
+	undo_entry();
+	ASSERT_EQ(call_entry(), 0);
+}
+
+/* Written for the first time: so DURABLE needs a transaction. */
+static void undo_entry_write(void)
+{
+	undo_entry();
+	undo_apply();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_EQ(call_entry(), 0);
+}
+
+static int call_entry_lock(void)
+{
+	struct exo_xn_entry_lock cmd = { .size = sizeof(cmd), .entry = number_of_entry, .slots = 5,
+					 .mode = EXO_XN_EXCLUSIVE };
+
+	return t_ioctl(fd, EXO_XN_ENTRY_LOCK, &cmd);
+}
+
+static void undo_entry_lock(void)
+{
+	struct exo_xn_entry_lock cmd = { .size = sizeof(cmd), .entry = number_of_entry, .slots = 5 };
+
+	ASSERT_EQ(t_ioctl(fd, EXO_XN_ENTRY_LOCK, &cmd), 0);
+}
+
+static int call_speculate(void)
+{
+	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 1, .block = block };
+
+	return t_ioctl(fd, EXO_XN_SPECULATE, &cmd);
+}
+
+/* Catches: an entry that is half there, a frame or a lock that nobody has, when there is no memory (INV-REQ-7). */
+TEST_LONG(registry__each_command, 300)
+{
+	disk_setup();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_EQ(call_bind(), 0);
+	ASSERT_EQ(call_durable(), 0);
+	undo_bind();
+	sweep("mmap of the table", call_table, undo_table, 2);
+	registry_empty();
+	sweep("entry", call_entry, undo_entry, 8);
+	sweep("speculate", call_speculate, registry_empty, 5);
+	ASSERT_EQ(call_entry(), 0);
+	sweep("entry, read", call_entry_read, undo_entry_io, 0);
+	sweep("entry, durable write", call_entry_write, undo_entry_write, 1);
+	sweep("entry, lock", call_entry_lock, undo_entry_lock, 0);
+	undo_entry();
+	disk_end();
+}
