@@ -389,6 +389,96 @@ TEST(lock__dies_with_its_holder)
 	end(fd);
 }
 
+struct giver {
+	int fd;
+	const struct exo_xn_reg_table *table;
+	uint64_t clock;
+	atomic_uint round;
+	atomic_uint made;
+	atomic_uint given;
+};
+
+/*
+ * Give number 1 up, once a round, when its entry is there, is named and was looked at for its frame: these are three
+ * uses. Now a frame is being taken for it.
+ */
+static void *give_up(void *arg)
+{
+	struct giver *g = arg;
+	unsigned int seen = 0;
+
+	for (;;) {
+		while (g->round == seen)
+			sched_yield();
+		seen = g->round;
+		if (seen == ~0U)
+			return NULL;
+		while (__atomic_load_n(&g->table->clock, __ATOMIC_ACQUIRE) < g->clock + 3 && g->made != seen)
+			;
+		xt_unbind(g->fd, 1);
+		g->given = seen;
+	}
+}
+
+/* Catches: a thread that gives a number up while another is still making its entry (INV-XN-19). */
+TEST(entry__given_up_while_it_is_made)
+{
+	enum { ROUNDS = 50 };
+	int fd = setup(0, ROUNDS);
+	const struct exo_xn_reg_table *t = table(fd);
+	const struct exo_xn_reg_row *row = (const struct exo_xn_reg_row *)(t + 1);
+	struct giver g = { .fd = fd, .table = t };
+	struct exo_xn_entry e;
+	pthread_t thread;
+	uint32_t i, n, rows;
+
+	read_unit(fd);
+	ASSERT_EQ(pthread_create(&thread, NULL, give_up, &g), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		g.clock = t->clock;
+		g.round = i + 1;
+		entry(fd, block + i, RW, EXO_XN_ENTRY_FRAME, &e);
+		g.made = i + 1;
+		while (g.given != i + 1)
+			sched_yield();
+		for (n = 0, rows = 0; n <= ROUNDS; n++)
+			rows += !!__atomic_load_n(&row[n].state, __ATOMIC_ACQUIRE);
+		ASSERT_EQ(rows, t->entries);
+	}
+	g.round = ~0U;
+	pthread_join(thread, NULL);
+	end(fd);
+}
+
+/* Catches: a unit that is freed, whose entry and locks stay for the block's next owner (INV-XN-20). */
+TEST(entry__of_a_freed_unit_goes)
+{
+	int fd = setup(0, 4);
+	struct xt_unit child = { .blocks = 1 };
+	struct exo_xn_step steps[3] = {
+		{ .kind = EXO_XN_ALLOC, .parent = parent, .count = 1, .slot = EXO_XN_SELF },
+		{ .kind = EXO_XN_WRITE, .parent = parent, .length = sizeof(unit), .bytes = (uintptr_t)&unit },
+		{ .kind = EXO_XN_NEW, .length = sizeof(child), .bytes = (uintptr_t)&child },
+	};
+	const struct exo_xn_reg_table *t = table(fd);
+	uint64_t at = xt_free_run(fd, disk, 1);
+	struct exo_xn_entry e, next;
+
+	steps[0].block = at;
+	steps[2].parent = at;
+	unit.e[unit.nr++] = (struct xt_entry){ at, 1, EXO_XN_SELF };
+	ASSERT_EQ(xt_apply(fd, disk, root, steps, 3, EXO_XN_APPLY_COMMIT, NULL), 0);
+	ASSERT_EQ(entry(fd, at, RW, EXO_XN_ENTRY_UNIT, &e), 0);
+	ASSERT_EQ(try_lock(fd, e.out_entry, 0xffff, EXO_XN_EXCLUSIVE), 0);
+	ASSERT_EQ(xt_shrink(fd, disk, root, parent, &unit, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_TRUE(!row_of(t, at));
+	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, at, 1, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	use(fd, at, RW, &next);
+	ASSERT_EQ(try_lock(fd, next.out_entry, 0xffff, EXO_XN_EXCLUSIVE), 0);
+	ASSERT_EQ(try_lock(fd, e.out_entry, 1, EXO_XN_SHARED), -ESTALE);
+	end(fd);
+}
+
 static void nothing(int sig)
 {
 }

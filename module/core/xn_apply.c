@@ -333,7 +333,8 @@ static void publish(struct exo_xn_change *c)
 
 	for (i = 0; i < c->nr_steps; i++) {
 		step = &c->steps[i];
-		if (step->kind == EXO_XN_FREE_STEP && step->slot == EXO_XN_DATA)
+		/* Units, too: the registry may have entries of theirs (INV-XN-20). */
+		if (step->kind == EXO_XN_FREE_STEP)
 			xn->host->drain(xn, step->block, step->count);
 		if (c->done[i].map)
 			root->pending.at[root->pending.nr++] =

@@ -75,7 +75,7 @@ static void tell(struct exo_xn_reg *reg, struct exo_xn_page *page, struct exo_xn
 	};
 }
 
-/* The binding is in flight: the disk stays attached, and the entry in the index. */
+/* The binding is in flight: the disk stays attached, and no block is freed. */
 static int get_frame(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, struct want *want,
 		     struct exo_xn_entry *cmd)
 {
@@ -86,9 +86,12 @@ static int get_frame(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, str
 
 	do {
 		spin_lock(&reg->lock);
-		step = next_locked(disk, page, want, &old);
-		exo_xn_page_used(reg, page);
-		if (step == DONE)
+		/* Another thread may have given the number up, and with it the entry. */
+		ret = page->indexed ? 0 : -ENOENT;
+		step = ret ? DONE : next_locked(disk, page, want, &old);
+		if (!ret)
+			exo_xn_page_used(reg, page);
+		if (!ret && step == DONE)
 			tell(reg, page, cmd);
 		spin_unlock(&reg->lock);
 		if (step == WAIT) {
