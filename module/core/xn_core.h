@@ -288,6 +288,7 @@ u32 exo_xn_map_span(const struct exo_xn *xn, u64 block, u64 count, struct exo_xn
 int exo_xn_map_change(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 block, u64 count,
 		      u64 *bad);
 void exo_xn_map_undo(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 block, u64 count);
+u64 exo_xn_map_seams(const struct exo_xn *xn, u64 block, u64 count);
 int exo_xn_map_owned(struct exo_xn *xn, u32 root, u64 block, u64 count);
 u32 exo_xn_map_entry(const struct exo_xn *xn, u64 block);
 int exo_xn_map_run(struct exo_xn *xn, u64 near, u32 count, u64 *block);

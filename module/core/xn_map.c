@@ -210,6 +210,12 @@ u32 exo_xn_map_entry(const struct exo_xn *xn, u64 block)
 	return map->now[slot];
 }
 
+/* Behind so many blocks stands a map, which nobody has: to say no to more of them in a row nothing is loaded (INV-XN-25). */
+static u64 in_group(u64 block)
+{
+	return EXO_XN_GROUP - block % EXO_XN_GROUP;
+}
+
 static int op_allowed(const struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 block, u32 entry)
 {
 	u32 refs = entry & EXO_XN_ENTRY_REFS;
@@ -274,6 +280,10 @@ int exo_xn_map_change(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 bl
 	int ret;
 
 	*bad = block;
+	if (block < xn->blocks && count <= xn->blocks - block && count > in_group(block)) {
+		*bad = block + in_group(block);
+		return -EBUSY;
+	}
 	ret = exo_xn_map_load(xn, block, count);
 	if (ret)
 		return ret;
@@ -300,6 +310,30 @@ int exo_xn_map_change(struct exo_xn *xn, enum exo_xn_map_op op, u32 root, u64 bl
 	if (op == EXO_XN_OP_GIVE)
 		xn->waiting += count;
 	return 0;
+}
+
+/**
+ * exo_xn_map_seams() - how many blocks of a range have another entry than the one before
+ * @xn: disk
+ * @block: first; their map is loaded
+ * @count: how many
+ *
+ * Context: disk lock. Return: it: a commit says so many times more what the range has become.
+ */
+u64 exo_xn_map_seams(const struct exo_xn *xn, u64 block, u64 count)
+{
+	u32 was = exo_xn_map_entry(xn, block), slot, n, i;
+	struct exo_xn_map_block *map;
+	u64 seams = 0;
+
+	for (; count; block += n, count -= n) {
+		n = exo_xn_map_span(xn, block, count, &map, &slot);
+		for (i = slot; i < slot + n; i++) {
+			seams += map->now[i] != was;
+			was = map->now[i];
+		}
+	}
+	return seams;
 }
 
 /**
@@ -352,6 +386,8 @@ int exo_xn_map_owned(struct exo_xn *xn, u32 root, u64 block, u64 count)
 	u32 slot, n, i;
 	int ret;
 
+	if (count > in_group(block))
+		return -EINVAL;
 	ret = exo_xn_map_load(xn, block, count);
 	if (ret)
 		return ret;

@@ -114,6 +114,9 @@ static int replay_map(struct exo_xn *xn, const struct exo_xn_rec_map *rec)
 	u64 block = rec->block;
 	int ret;
 
+	/* A group begins with its map, which is nobody's. */
+	if (left > EXO_XN_GROUP - block % EXO_XN_GROUP)
+		return -EINVAL;
 	ret = exo_xn_map_load(xn, block, left);
 	if (ret)
 		return ret;

@@ -306,7 +306,8 @@ static int step_pointer(struct exo_xn_change *c, const struct exo_xn_step_core *
 		if (ret)
 			return ret;
 		done->map = true;
-		c->budget += exo_xn_budget_map(step->count);
+		c->budget += exo_xn_budget_map(step->count) +
+			     exo_xn_map_seams(c->xn, step->block, step->count) * sizeof(struct exo_xn_rec_map);
 	}
 	if (step->kind == EXO_XN_UNLINK)
 		unparent(c, step, parent, done);

@@ -185,3 +185,64 @@ TEST(exo_xn_apply__any_allocation_may_fail)
 	CHECK(host_load(&h, root, AT));
 	host_end(&h);
 }
+
+/* INV-XN-20: the registry may have entries of units, too. */
+TEST(exo_xn_apply__freed_units_are_drained)
+{
+	struct host h;
+	u64 root;
+
+	host_begin(&h);
+	root = host_root_block(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(h.drained, 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, root, 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(h.drained, 1);
+	host_end(&h);
+}
+
+/*
+ * A commit says as many things of a range as its entries are different in it. A change that doesn't pay for them makes a
+ * transaction that is never written, and nobody's that goes with it.
+ */
+TEST(exo_xn_apply__ragged_references_are_paid_for)
+{
+	enum { COUNT = 1000, OTHERS = 250 };
+	struct exo_xn_extent e = { AT, COUNT, EXO_XN_DATA };
+	struct exo_xn_step_core steps[2] = {
+		{ .kind = EXO_XN_LINK, .block = AT, .count = COUNT, .slot = EXO_XN_DATA },
+		{ .kind = EXO_XN_WRITE, .length = sizeof(e), .bytes = (const u8 *)&e },
+	};
+	struct exo_xn_core_root *owner;
+	struct exo_xn_tx tx = {};
+	struct host h;
+	u64 root, at, bad;
+	u32 i, step;
+
+	host_begin_of(&h, AT + COUNT + 10, 0);
+	root = host_root_block(&h);
+	at = AT + COUNT;
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, 0, AT, COUNT, EXO_XN_DATA), 0);
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(host_set(&h, EXO_XN_ALLOC, root, i + 1, at + i, 1, EXO_XN_SELF), 0);
+	for (i = 0; i < COUNT / 2; i++) {
+		CHECK_EQ(relation(&h, EXO_XN_LINK, root, 0, at + i / OTHERS, i % OTHERS, AT + 2 * i,
+				  EXO_XN_DATA), 0);
+		if (i % 50 == 49)
+			CHECK_EQ(host_commit(&h), 0);
+	}
+	steps[0].from = root;
+	steps[0].parent = at + 2;
+	steps[1].parent = at + 2;
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, 2, &step, &bad), 0);
+	owner = exo_xn_root_at(h.xn, h.root);
+	owner->going = true;
+	tx.xn = h.xn;
+	exo_xn_tx_emit(&tx);
+	CHECK(tx.bytes > COUNT * sizeof(struct exo_xn_rec_map));
+	CHECK(tx.bytes <= owner->budget + EXO_XN_TABLE_ENTRY);
+	owner->going = false;
+	CHECK_EQ(host_commit(&h), 0);
+	host_end(&h);
+}

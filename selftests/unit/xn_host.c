@@ -30,7 +30,7 @@ static void host_free(struct exo_xn *xn, void *mem)
 
 static int host_read(struct exo_xn *xn, u64 block, u32 count, void *to)
 {
-	CHECK(block < HOST_BLOCKS && count <= HOST_BLOCKS - block);
+	CHECK(block < of(xn)->blocks && count <= of(xn)->blocks - block);
 	memcpy(to, of(xn)->disk[block], (size_t)count * EXO_XN_BLOCK);
 	return 0;
 }
@@ -38,7 +38,7 @@ static int host_read(struct exo_xn *xn, u64 block, u32 count, void *to)
 static int host_write(struct exo_xn *xn, u64 block, u32 count, const void *from, u32 flags)
 {
 	(void)flags;
-	CHECK(block < HOST_BLOCKS && count <= HOST_BLOCKS - block);
+	CHECK(block < of(xn)->blocks && count <= of(xn)->blocks - block);
 	if (due(&of(xn)->fail_write))
 		return -EIO;
 	memcpy(of(xn)->disk[block], from, (size_t)count * EXO_XN_BLOCK);
@@ -157,7 +157,7 @@ const struct exo_xn_host host_ops = {
 
 void host_attach(struct host *h)
 {
-	CHECK_EQ(exo_xn_attach(&host_ops, h, HOST_BLOCKS, 0, &h->xn), 0);
+	CHECK_EQ(exo_xn_attach(&host_ops, h, h->blocks, 0, &h->xn), 0);
 }
 
 void host_begin(struct host *h)
@@ -167,13 +167,18 @@ void host_begin(struct host *h)
 
 void host_begin_quota(struct host *h, u64 uid_blocks)
 {
-	struct exo_xn_format_opts opts = { .blocks = HOST_BLOCKS, .log_blocks = HOST_LOG,
+	host_begin_of(h, HOST_BLOCKS, uid_blocks);
+}
+
+void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks)
+{
+	struct exo_xn_format_opts opts = { .blocks = blocks, .log_blocks = HOST_LOG,
 					   .uid_blocks = uid_blocks, .uuid = { 1, 2, 3 } };
 	static const u8 unit[EXO_XN_BLOCK];
 	u32 refs[EXO_XN_REFS] = {}, func;
 	struct exo_graft_error err;
 
-	*h = (struct host){ .disk = calloc(HOST_BLOCKS, EXO_XN_BLOCK) };
+	*h = (struct host){ .disk = calloc(blocks, EXO_XN_BLOCK), .blocks = blocks };
 	CHECK(h->disk);
 	CHECK_EQ(exo_xn_format(&host_ops, h, &opts), 0);
 	host_attach(h);

@@ -13,6 +13,7 @@
 
 struct host {
 	u8 (*disk)[EXO_XN_BLOCK];
+	u64 blocks;
 	u64 fail_alloc;		/* the n-th from now on; 0: none */
 	u64 fail_write;
 	s64 live;
@@ -29,6 +30,8 @@ u32 host_crc(u32 seed, const void *bytes, size_t length);
 /* Formatted, attached, with a template and a root of host_user. */
 void host_begin(struct host *h);
 void host_begin_quota(struct host *h, u64 uid_blocks);
+/* With a disk of so many blocks; nothing of them is touched that isn't written. */
+void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks);
 void host_attach(struct host *h);
 /* Forget the engine's memory, as a crash does, and attach again. */
 void host_crash(struct host *h);

@@ -84,3 +84,26 @@ TEST(exo_xn_map_run__finds_room)
 	CHECK_EQ(bad, AT + 2);
 	host_end(&h);
 }
+
+/* INV-XN-25: what can't be, because groups begin with exo's own blocks, costs no memory to refuse. */
+TEST(exo_xn_map_change__loads_no_more_than_a_group)
+{
+	u64 block, bad, maps, group = EXO_XN_GROUP;
+	struct host h;
+
+	host_begin_of(&h, 4 * group, 0);
+	block = h.xn->first + 100;
+	maps = h.xn->nr_maps_in;
+	CHECK_EQ(exo_xn_map_change(h.xn, EXO_XN_OP_TAKE, 9, block, 3 * group, &bad), -EBUSY);
+	CHECK_EQ(bad, group);
+	CHECK_EQ(exo_xn_map_owned(h.xn, h.root, block, 3 * group), -EINVAL);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, block, 3 * group, EXO_XN_DATA), -EBUSY);
+	CHECK_EQ(h.xn->nr_maps_in, maps);
+	CHECK_EQ(exo_xn_map_change(h.xn, EXO_XN_OP_TAKE, 9, block, 4 * group, &bad), -EINVAL);
+	CHECK_EQ(exo_xn_map_change(h.xn, EXO_XN_OP_TAKE, 9, block, ~0ULL - block, &bad), -EINVAL);
+	CHECK_EQ(exo_xn_map_change(h.xn, EXO_XN_OP_TAKE, 9, block, group - block, &bad), 0);
+	CHECK_EQ(h.xn->nr_maps_in, EXO_XN_GROUP_MAPS);
+	CHECK_EQ(exo_xn_map_change(h.xn, EXO_XN_OP_TAKE, 9, group + EXO_XN_GROUP_MAPS,
+				   group - EXO_XN_GROUP_MAPS, &bad), 0);
+	host_end(&h);
+}
