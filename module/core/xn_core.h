@@ -321,6 +321,7 @@ struct exo_xn_core_root *exo_xn_root_at(const struct exo_xn *xn, u32 number);
 struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number);
 int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root);
 int exo_xn_roots_load(struct exo_xn *xn);
+void exo_xn_root_ask(struct exo_xn *xn, struct exo_xn_core_root *root);
 void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root);
 
 /* core/xn_template.c */

@@ -282,6 +282,18 @@ static int commit_entry(struct exo_xn *xn, struct exo_xn_core_root *root)
 	return exo_xn_commit_root(xn, root, NULL);
 }
 
+/* What acl said isn't so any more: who has a unit finds that it changed, and asks again (INV-XN-18). */
+void exo_xn_root_ask(struct exo_xn *xn, struct exo_xn_core_root *root)
+{
+	struct exo_xn_core_unit *unit;
+	struct exo_xn_link *at;
+
+	for (at = root->units.next; at != &root->units; at = at->next) {
+		unit = exo_xn_entry(at, struct exo_xn_core_unit, root);
+		__atomic_store_n(&unit->pub.generation, ++xn->generation, __ATOMIC_RELEASE);
+	}
+}
+
 /**
  * exo_xn_root_chown() - give a root away
  * @xn: disk
@@ -308,6 +320,8 @@ int exo_xn_root_chown(struct exo_xn *xn, u32 number, u32 uid)
 	ret = commit_entry(xn, root);
 	if (ret)
 		root->pub.uid = was;
+	else
+		exo_xn_root_ask(xn, root);
 	return ret;
 }
 

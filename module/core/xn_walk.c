@@ -419,6 +419,7 @@ static int finish(struct exo_xn_walk *w)
 			root->pub.flags &= ~EXO_XN_ROOT_QUARANTINED;
 			return ret;
 		}
+		exo_xn_root_ask(w->xn, root);
 	}
 	return 0;
 }

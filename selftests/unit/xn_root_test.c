@@ -91,3 +91,22 @@ TEST(exo_xn_root__templates_of_a_uid_are_bounded)
 	CHECK_EQ(i, 65);
 	host_end(&h);
 }
+
+/* INV-XN-18: acl said what it said of another owner. Who holds a unit sees that he must ask again. */
+TEST(exo_xn_root__who_was_allowed_is_asked_again)
+{
+	struct exo_xn_unit *unit;
+	u64 generation;
+	struct host h;
+
+	host_begin(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 1, EXO_XN_DATA), 0);
+	unit = host_load(&h, host_root_block(&h), host_root_block(&h));
+	CHECK_EQ(exo_xn_bind_check(h.xn, unit, &host_user, AT, 1, EXO_RIGHT_WRITE), 0);
+	generation = unit->generation;
+	CHECK_EQ(exo_xn_root_chown(h.xn, h.root, host_other.uid), 0);
+	CHECK(unit->generation != generation);
+	CHECK_EQ(exo_xn_bind_check(h.xn, unit, &host_user, AT, 1, EXO_RIGHT_WRITE), -EACCES);
+	CHECK_EQ(exo_xn_bind_check(h.xn, unit, &host_other, AT, 1, EXO_RIGHT_WRITE), 0);
+	host_end(&h);
+}
