@@ -22,7 +22,6 @@
 #define LOG_BLOCKS 16384U	/* of the log device */
 #define ENTRIES_MOST 20000U
 #define LOG_FIRST 163U		/* of the disk's own log */
-#define POISON 0xdd
 
 static char disk_path[32], copy_path[32];
 static uint8_t *image;		/* what is durable */
@@ -40,21 +39,6 @@ static void mark(uint32_t events)
 	dm_message("xnlog", text);
 }
 
-static void *map_file(const char *file, size_t size)
-{
-	char path[64];
-	void *at;
-	int fd;
-
-	snprintf(path, sizeof(path), "/tmp/xn/%s", file);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_GE(fd, 0);
-	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ASSERT_NE((long)at, (long)MAP_FAILED);
-	close(fd);
-	return at;
-}
-
 static void devices(void)
 {
 	char under[32], log[32], params[80];
@@ -65,7 +49,7 @@ static void devices(void)
 	xt_device("copy", PLAY_BLOCKS, copy_path);
 	snprintf(params, sizeof(params), "%s %s", under, log);
 	dm_create("xnlog", "log-writes", SECTORS, params, disk_path);
-	copy = map_file("copy", DISK_BYTES);
+	copy = xt_map_file("copy", DISK_BYTES);
 	image = calloc(1, DISK_BYTES);
 	entries = calloc(ENTRIES_MOST, sizeof(*entries));
 	ASSERT_TRUE(image && entries);
@@ -74,30 +58,13 @@ static void devices(void)
 /* The recording ends; what it has is in entries. */
 static void read_log(void)
 {
-	struct lw_log log;
+	size_t size = (size_t)LOG_BLOCKS * EXO_XN_BLOCK;
 
 	dm_remove("xnlog");
-	lw_open(&log, map_file("log", (size_t)LOG_BLOCKS * EXO_XN_BLOCK), (size_t)LOG_BLOCKS * EXO_XN_BLOCK);
-	for (nr_entries = 0; lw_next(&log, &entries[nr_entries]); nr_entries++) {
-		const struct lw_entry *e = &entries[nr_entries];
-
-		ASSERT_LT(nr_entries + 1, ENTRIES_MOST);
-		if (!(e->flags & LW_MARK))
-			ASSERT_LE(e->offset + e->length, DISK_BYTES);
-	}
-	ASSERT_GT(nr_entries, 0);
+	nr_entries = lw_read(xt_map_file("log", size), size, DISK_BYTES, entries, ENTRIES_MOST);
 }
 
 /* Replaying --------------------------------------------------------------------------------------- */
-
-/* What was discarded may have any content. */
-static void apply(uint8_t *to, const struct lw_entry *e)
-{
-	if (e->flags & LW_DISCARD)
-		memset(to + e->offset, POISON, e->length);
-	else if (!(e->flags & LW_MARK))
-		memcpy(to + e->offset, e->data, e->length);
-}
 
 /* Some of its sectors are written. */
 static void apply_torn(uint8_t *to, const struct lw_entry *e, uint64_t *seed)
@@ -107,7 +74,7 @@ static void apply_torn(uint8_t *to, const struct lw_entry *e, uint64_t *seed)
 	for (at = 0; at < e->length; at += DM_SECTOR)
 		if (test_random(seed) % 2) {
 			if (e->flags & LW_DISCARD)
-				memset(to + e->offset + at, POISON, DM_SECTOR);
+				memset(to + e->offset + at, LW_POISON, DM_SECTOR);
 			else
 				memcpy(to + e->offset + at, e->data + at, DM_SECTOR);
 		}
@@ -127,10 +94,7 @@ static bool is_cached(const struct lw_entry *e)
 /* The number in the n-th entry, if it is one of our marks. */
 static uint32_t marked(uint32_t n)
 {
-	const struct lw_entry *e = &entries[n];
-
-	/* The kernel's own begins with a letter. */
-	return e->flags & LW_MARK ? (uint32_t)atoi((const char *)e->data) : 0;
+	return lw_marked(&entries[n]);
 }
 
 struct replay {
@@ -185,7 +149,7 @@ static void subset(struct replay *r, uint32_t end)
 		if (i == torn)
 			apply_torn(copy, &entries[i], &r->seed);
 		else if (test_random(&r->seed) % 2)
-			apply(copy, &entries[i]);
+			lw_apply(copy, &entries[i]);
 	}
 	point(r, &r->subsets, "in the cached writes from");
 }
@@ -232,7 +196,7 @@ static void control_data(struct replay *r, uint32_t end)
 	refresh();
 	for (i = r->at; i < n; i++)
 		if (i != lost)
-			apply(copy, &entries[i]);
+			lw_apply(copy, &entries[i]);
 	if (!try(r, events))
 		FAIL("control: write %u of data was lost, and nobody noticed", lost);
 	r->data_controls++;
@@ -252,7 +216,7 @@ static void replay_write(struct replay *r)
 		if (r->verify == play_verify)
 			control_data(r, end);
 		for (; r->at < end; r->at++)
-			apply(image, &entries[r->at]);
+			lw_apply(image, &entries[r->at]);
 		r->at--;
 		return;
 	}
@@ -263,7 +227,7 @@ static void replay_write(struct replay *r)
 	}
 	if (r->verify == play_verify && r->seen % 3 == 0)
 		control_log(r);
-	apply(image, e);
+	lw_apply(image, e);
 	if (wanted(r)) {
 		refresh();
 		point(r, &r->fuas, "behind");
@@ -281,7 +245,7 @@ static void replay(struct replay *r)
 		if (n)
 			r->events = n;
 		if (!r->events) {
-			apply(image, e);	/* the disk is being made */
+			lw_apply(image, e);	/* the disk is being made */
 		} else if (is_write(e)) {
 			replay_write(r);
 		} else if ((e->flags & LW_FLUSH) && wanted(r)) {

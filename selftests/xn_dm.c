@@ -168,3 +168,32 @@ bool lw_next(struct lw_log *log, struct lw_entry *entry)
 	ASSERT_LE(log->at * log->sector_size, log->size);
 	return true;
 }
+
+uint32_t lw_read(const void *bytes, size_t size, uint64_t device, struct lw_entry *entries, uint32_t most)
+{
+	struct lw_log log;
+	uint32_t n;
+
+	lw_open(&log, bytes, size);
+	for (n = 0; lw_next(&log, &entries[n]); n++) {
+		ASSERT_LT(n + 1, most);
+		if (!(entries[n].flags & LW_MARK))
+			ASSERT_LE(entries[n].offset + entries[n].length, device);
+	}
+	ASSERT_GT(n, 0);
+	return n;
+}
+
+void lw_apply(uint8_t *to, const struct lw_entry *entry)
+{
+	if (entry->flags & LW_DISCARD)
+		memset(to + entry->offset, LW_POISON, entry->length);
+	else if (!(entry->flags & LW_MARK))
+		memcpy(to + entry->offset, entry->data, entry->length);
+}
+
+uint32_t lw_marked(const struct lw_entry *entry)
+{
+	/* The kernel's own begins with a letter. */
+	return entry->flags & LW_MARK ? (uint32_t)atoi((const char *)entry->data) : 0;
+}

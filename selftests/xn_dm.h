@@ -58,5 +58,12 @@ struct lw_entry {
 void lw_open(struct lw_log *log, const void *bytes, size_t size);
 /* False: that was the last one. */
 bool lw_next(struct lw_log *log, struct lw_entry *entry);
+/* All of them, of a device of so many bytes: how many. */
+uint32_t lw_read(const void *bytes, size_t size, uint64_t device, struct lw_entry *entries, uint32_t most);
+#define LW_POISON 0xdd	/* what was discarded may have any content */
+/* Write it to an image of the device. */
+void lw_apply(uint8_t *to, const struct lw_entry *entry);
+/* The number that a mark of ours begins with, or 0. */
+uint32_t lw_marked(const struct lw_entry *entry);
 
 #endif

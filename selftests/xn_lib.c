@@ -110,15 +110,39 @@ int xt_detach(int fd, uint32_t disk, uint32_t flags)
 	return t_ioctl(fd, EXO_XN_DETACH, &cmd);
 }
 
-uint32_t xt_disk(int fd, char path[32])
+void *xt_map_file(const char *file, size_t size)
+{
+	int fd = open_file(file, O_RDWR);
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT_NE((long)at, (long)MAP_FAILED);
+	close(fd);
+	return at;
+}
+
+static void let_go(int fd)
 {
 	struct exo_xn_disk left = { .size = sizeof(left), .flags = EXO_XN_DISK_NEXT };
-	struct exo_xn_attach attach;
 
 	t_need_root();
 	t_need_feature(fd, EXO_FEATURE_XN, "raw disks");
 	while (!t_ioctl(fd, EXO_XN_DISK, &left))
 		ASSERT_EQ(xt_detach(fd, left.disk, EXO_XN_DETACH_FORCE), 0);
+}
+
+int xt_admin(void)
+{
+	int fd = t_open();
+
+	let_go(fd);
+	return fd;
+}
+
+uint32_t xt_disk(int fd, char path[32])
+{
+	struct exo_xn_attach attach;
+
+	let_go(fd);
 	xt_device("disk", XT_BLOCKS, path);
 	ASSERT_EQ(xt_format(fd, path, 0), 0);
 	ASSERT_EQ(xt_attach(fd, path, &attach), 0);

@@ -24,6 +24,10 @@ void xt_crash(const char *from, const char *to, char path[32]);
 int xt_format(int fd, const char *path, uint32_t flags);
 int xt_attach(int fd, const char *path, struct exo_xn_attach *out);
 int xt_detach(int fd, uint32_t disk, uint32_t flags);
+/* A device's file, mapped. Must. */
+void *xt_map_file(const char *file, size_t size);
+/* As root: an environment, and no disk of an earlier test. Must. */
+int xt_admin(void);
 /* Must: format and attach a new disk, and let everybody who is left from an earlier test go. */
 uint32_t xt_disk(int fd, char path[32]);
 /* The template of xn_test.bpf.c. Must. */
