@@ -6,10 +6,12 @@
  * A child does groups, and counts in shared memory those that were acknowledged; what they are follows from
  * the seed. It is stopped, or killed, at random.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "../samples/kv/format.h"
 #include "../samples/kv/kv.h"
 #include "xn_lib.h"
 
@@ -307,5 +309,95 @@ TEST(kv__alone)
 		close_disk();
 		groups = recovered(disk, *acknowledged, seed);
 	}
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}
+
+static const char mark[] = "what is written here is what is to be read here";
+
+/* All blocks of the device that have this value: a bit of it. */
+static uint32_t flip(uint8_t bit)
+{
+	static uint8_t block[KV_BLOCK] __attribute__((aligned(KV_BLOCK)));
+	int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	uint32_t flipped = 0;
+	uint8_t *found;
+	off_t at;
+
+	ASSERT_GE(fd, 0);
+	for (at = 0; pread(fd, block, sizeof(block), at) == (ssize_t)sizeof(block); at += KV_BLOCK) {
+		/* But for its last byte, which is the one that changes. */
+		found = memmem(block, sizeof(block), mark, sizeof(mark) - 2);
+		if (!found)
+			continue;
+		found[sizeof(mark) - 2] ^= bit;
+		ASSERT_EQ(pwrite(fd, block, sizeof(block), at), KV_BLOCK);
+		flipped++;
+	}
+	close(fd);
+	return flipped;
+}
+
+static void attach_again(int fd, uint32_t *disk)
+{
+	struct exo_xn_attach attach;
+
+	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
+	*disk = attach.out_disk;
+	open_disk(*disk);
+}
+
+/* Catches: bytes that the device has changed, and that the store gives out as what was put. */
+TEST(kv__flipped)
+{
+	int fd = t_open();
+	uint32_t disk = setup(fd);
+	struct kv *kv;
+
+	open_disk(disk);
+	ASSERT_EQ(kv_open(xn, "store", &opts, &kv), 0);
+	ASSERT_EQ(kv_put(kv, "mark", 4, mark, sizeof(mark)), 0);
+	ASSERT_EQ(kv_close(kv), 0);
+	close_disk();
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+	ASSERT_GT(flip(4), 0);
+	attach_again(fd, &disk);
+	ASSERT_EQ(kv_open(xn, "store", &opts, &kv), 0);
+	ASSERT_EQ(kv_get(kv, "mark", 4, bytes[0], sizeof(mark)), -EBADMSG);
+	ASSERT_EQ(kv_check(kv), -EBADMSG);
+	ASSERT_EQ(kv_put(kv, "mark", 4, "", 0), -EBADMSG);
+	ASSERT_EQ(kv_close(kv), -EBADMSG);
+	close_disk();
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+	ASSERT_GT(flip(4), 0);
+	attach_again(fd, &disk);
+	ASSERT_EQ(kv_open(xn, "store", &opts, &kv), 0);
+	ASSERT_EQ(kv_get(kv, "mark", 4, bytes[0], sizeof(mark)), sizeof(mark));
+	ASSERT_EQ(memcmp(bytes[0], mark, sizeof(mark)), 0);
+	ASSERT_EQ(kv_close(kv), 0);
+	close_disk();
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}
+
+/* Catches: pages of another version, read as if they were of this one. */
+TEST(kv__version)
+{
+	static const uint32_t none;
+	int fd = t_open();
+	uint32_t disk = setup(fd);
+	struct exo_xn_change *change;
+	struct exo_xn_root root;
+	struct kv *kv;
+
+	open_disk(disk);
+	ASSERT_EQ(exo_xn_root_find(xn, "store", &root), 0);
+	ASSERT_EQ(exo_xn_change_begin(xn, root.root, &change), 0);
+	ASSERT_EQ(exo_xn_change_write(change, root.out_block, offsetof(struct kv_super, version),
+				      &none, sizeof(none)), 0);
+	ASSERT_EQ(exo_xn_read(xn, root.root, root.out_block, root.out_block, bytes[0], KV_BLOCK),
+		  KV_BLOCK);
+	ASSERT_EQ(exo_xn_change_apply(change, EXO_XN_APPLY_COMMIT, NULL), 0);
+	exo_xn_change_end(change);
+	ASSERT_EQ(kv_open(xn, "store", &opts, &kv), -EPROTONOSUPPORT);
+	close_disk();
 	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
 }

@@ -16,6 +16,7 @@
 
 #define KV_BLOCK 4096U
 #define KV_MAGIC 0x7265707573766bULL	/* "kvsuper" */
+#define KV_VERSION 2U			/* 1, which was written as 0, had pages without a crc */
 #define KV_EXTENTS 192U
 #define KV_DIRS 128U
 #define KV_MAPPED 1020U			/* slots in a map block, and in a directory block */
@@ -35,7 +36,7 @@ struct kv_extent {
  * @root: page at the top of the tree
  * @height: levels of it
  * @pages: page numbers are below this; 0 is none
- * @reserved: 0
+ * @version: KV_VERSION
  * @epoch: counts checkpoints; groups of another one don't count
  * @seq: of the next group
  * @records: in the tree
@@ -49,7 +50,7 @@ struct kv_super {
 	__u32 root;
 	__u32 height;
 	__u32 pages;
-	__u32 reserved;
+	__u32 version;
 	__u64 epoch;
 	__u64 seq;
 	__u64 records;
@@ -95,8 +96,12 @@ struct kv_record {
 #define KV_RECORD_PUT 1U
 #define KV_RECORD_DELETE 2U
 
+#define KV_LONG 0xffffU
+#define KV_PART (KV_BLOCK - 20)	/* bytes of a page behind its head: cells, or of a long value */
+
 /**
  * struct kv_page - a page
+ * @crc: of all that follows; on the disk only
  * @number: its own
  * @level: 0: leaf; KV_LONG: a part of a long value
  * @count: cells; of a part: bytes
@@ -106,17 +111,16 @@ struct kv_record {
  * @cell: where each is, by rising key
  */
 struct kv_page {
+	__u32 crc;
 	__u32 number;
 	__u16 level;
 	__u16 count;
 	__u16 low;
 	__u16 dead;
 	__u32 next;
-	__u16 cell[(KV_BLOCK - 16) / 2];
+	__u16 cell[KV_PART / 2];
 };
 
-#define KV_LONG 0xffffU
-#define KV_PART (KV_BLOCK - 16)	/* bytes of a long value in a page */
 
 /* A cell, anywhere: this, the key, the value; in an inner page the value is the child's number. */
 struct kv_cell {

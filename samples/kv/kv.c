@@ -259,7 +259,7 @@ static uint32_t or(uint32_t value, uint32_t otherwise)
 /* A root of this name with an empty super; one that somebody began with and did not finish is taken. */
 static int root_make(struct exo_xn *xn, const char *name)
 {
-	static const struct kv_super empty = { .magic = KV_MAGIC };
+	static const struct kv_super empty = { .magic = KV_MAGIC, .version = KV_VERSION };
 	struct exo_xn_root found;
 	struct kv_super super;
 	char error[512] = "";
@@ -309,6 +309,8 @@ static int root_open(struct kv *kv, const char *name)
 	if (ret != sizeof(kv->super) || kv->super.magic != KV_MAGIC ||
 	    kv->super.extents > KV_EXTENTS)
 		return -EBADMSG;
+	if (kv->super.version != KV_VERSION)
+		return -EPROTONOSUPPORT;
 	return exo_xn_change_begin(kv->xn, kv->root, &kv->change);
 }
 
@@ -342,7 +344,7 @@ static void destroy(struct kv *kv)
 {
 	uint32_t i;
 
-	for (i = 0; i < kv->super.extents; i++)
+	for (i = 0; i < KV_EXTENTS; i++)
 		if (kv->extent[i].binding)
 			exo_xn_unbind(kv->xn, kv->extent[i].binding);
 	if (kv->change)

@@ -25,10 +25,21 @@ static struct exo_xn *xn;
 static uint32_t records = 20000;
 static struct kv_opts opts = { .frames = 512 };
 
+static const char *hint(int ret)
+{
+	if (ret == -EBUSY)
+		return "another process has it open: close that one, or kill it";
+	if (ret == -EBADMSG)
+		return "the device gave other bytes than were written to it: restore the store from a copy";
+	if (ret == -EPROTONOSUPPORT)
+		return "it was made by another version of this program: make it anew";
+	return exo_strerror(ret);
+}
+
 static void need(int ret, const char *what)
 {
 	if (ret < 0)
-		die(what, exo_strerror(ret));
+		die(what, hint(ret));
 }
 
 static int open_store(struct kv **out_kv)
@@ -41,22 +52,14 @@ static int open_store(struct kv **out_kv)
 	return kv_open(xn, "store", &opts, out_kv);
 }
 
-static const char *open_hint(int ret)
-{
-	if (ret == -EBUSY)
-		return "another process has it open: close that one, or kill it";
-	if (ret == -ENOSPC || ret == -EDQUOT)
-		return "not enough free frames: 'exoctl pool grow 1024' as root";
-	return exo_strerror(ret);
-}
-
 static struct kv *begin(void)
 {
 	struct kv *kv;
 	int ret = open_store(&kv);
 
-	if (ret)
-		die("the store can't be opened", open_hint(ret));
+	if (ret == -ENOSPC || ret == -EDQUOT)
+		die("kv", "not enough free frames: 'exoctl pool grow 1024' as root");
+	need(ret, "the store can't be opened");
 	return kv;
 }
 
@@ -132,8 +135,11 @@ static uint32_t version_at(struct kv *kv, uint32_t n)
 {
 	char key[24], value[VALUE], expect[VALUE];
 	uint32_t key_len = key_of(n, key), version, number;
+	int length = kv_get(kv, key, key_len, value, VALUE);
 
-	if (kv_get(kv, key, key_len, value, VALUE) != VALUE ||
+	if (length != -ENOENT)
+		need(length, "a record can't be read");
+	if (length != VALUE ||
 	    sscanf(value, "record %u, version %u", &number, &version) != 2)
 		die("kv", "a record is gone");
 	value_of(n, version, expect);
@@ -182,7 +188,7 @@ static void try_second(void)
 
 	if (!ret)
 		die("kv", "two processes have the store open");
-	printf("a second process can't open the store: %s\n", open_hint(ret));
+	printf("a second process can't open the store: %s\n", hint(ret));
 	leave();
 }
 

@@ -41,6 +41,11 @@ int kv_key_compare(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t 
 	return a_len < b_len ? -1 : a_len > b_len;
 }
 
+uint32_t kv_page_crc(const struct kv_page *page)
+{
+	return kv_crc(&page->number, sizeof(*page) - sizeof(page->crc));
+}
+
 void kv_page_init(struct kv_page *page, uint32_t number, uint32_t level)
 {
 	memset(page, 0, HEAD);

@@ -10,6 +10,13 @@
 
 /* ---- writing ---- */
 
+static void seal(struct kv *kv, uint32_t index)
+{
+	struct kv_page *page = kv_frame_at(kv, index);
+
+	page->crc = kv_page_crc(page);
+}
+
 /* Into other slots than they had: what a checkpoint has is never written over (rule 1). */
 static int write_run(struct kv *kv, const uint32_t *index, uint32_t count)
 {
@@ -18,6 +25,8 @@ static int write_run(struct kv *kv, const uint32_t *index, uint32_t count)
 
 	if (n < 0)
 		return n;
+	for (i = 0; i < (uint32_t)n; i++)
+		seal(kv, index[i]);
 	ret = kv_slots_write(kv, first, index, (uint32_t)n);
 	if (ret)
 		return ret;
@@ -134,8 +143,8 @@ int kv_page_load(struct kv *kv, uint32_t number, struct kv_page **out)
 	CHECK(take_frame(kv, &index));
 	page = kv_frame_at(kv, index);
 	ret = kv_slot_read(kv, kv->slot_of[number], index);
-	/* Another page, or zeros: the device lost a write. */
-	if (!ret && page->number != number)
+	/* Other bytes than were written, another page, or zeros: the device lost a write. */
+	if (!ret && (page->crc != kv_page_crc(page) || page->number != number))
 		ret = -EBADMSG;
 	if (ret) {
 		kv->free[kv->nfree++] = index;

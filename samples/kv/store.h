@@ -11,7 +11,7 @@
 
 #define KV_BATCH 32U	/* pages that are written together */
 #define KV_HOT 3U	/* rounds of the clock that a page survives at most */
-#define KV_INLINE ((KV_BLOCK - 16) / 3 - 2)	/* most bytes of a cell: any two pages hold three */
+#define KV_INLINE (KV_PART / 3 - 2)	/* most bytes of a cell: any two pages hold three */
 #define KV_LEVELS 12U
 
 #define CHECK(call) \
@@ -248,6 +248,8 @@ static inline uint32_t kv_new_bytes(const struct kv_new *cell)
 	       (cell->value_len == KV_LONG ? sizeof(struct kv_long) : cell->value_len);
 }
 
+/* What its crc is on the disk. */
+uint32_t kv_page_crc(const struct kv_page *page);
 void kv_page_init(struct kv_page *page, uint32_t number, uint32_t level);
 /* The first cell whose key is not below this one. */
 uint32_t kv_page_find(struct kv_page *page, const uint8_t *key, uint32_t key_len, bool *out_equal);

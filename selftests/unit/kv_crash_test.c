@@ -269,3 +269,47 @@ TEST(kv__control)
 	kv_close(kv);
 	kv_disk_free(disk);
 }
+
+/* Is it noticed? Then by whoever reads it; else nothing is different. */
+static bool is_noticed(struct kv_disk *disk, const struct model *model)
+{
+	struct look look = { .model = model };
+	struct kv *kv;
+	int ret = kv_open(as_xn(disk), "store", &opts, &kv), check;
+
+	if (!ret) {
+		check = kv_check(kv);
+		ret = kv_scan(kv, "", 0, look_at, &look);
+		CHECK_EQ(check, ret);
+		CHECK(ret || (look.found == model->count && kv_count(kv) == model->count));
+		kv_close(kv);
+	}
+	CHECK(!ret || ret == -EBADMSG);
+	return ret;
+}
+
+/* One bit of one block of the store after the other. */
+TEST(kv__flipped)
+{
+	struct kv_disk *disk = kv_disk_new(BLOCKS);
+	struct model model = { .count = 0 };
+	struct kv *kv = create(disk);
+	u32 i, bit, all = 0, noticed = 0;
+
+	for (i = 0; i < 100; i++)
+		group(kv, &model, 10);
+	CHECK_EQ(kv_close(kv), 0);
+	for (i = 0; i < BLOCKS; i++) {
+		bit = (u32)unit_below(8 * 4096);
+		if (!kv_disk_flip(disk, i, bit))
+			continue;
+		all++;
+		noticed += is_noticed(disk, &model);
+		kv_disk_flip(disk, i, bit);
+		kv_disk_settle(disk);
+	}
+	CHECK(noticed > 50);
+	CHECK(!is_noticed(disk, &model));
+	kv_disk_free(disk);
+	printf("# %u blocks, %u of them count\n", all, noticed);
+}

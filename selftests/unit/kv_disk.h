@@ -3,6 +3,7 @@
 #ifndef EXO_KV_DISK_H
 #define EXO_KV_DISK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kv_disk;
@@ -19,5 +20,7 @@ uint32_t kv_disk_events(const struct kv_disk *disk);
 void kv_disk_settle(struct kv_disk *disk);
 /* From now on durable writes aren't: to see that somebody would notice. */
 void kv_disk_lie(struct kv_disk *disk);
+/* The device gives another bit back than was written. False: the block isn't the store's. */
+bool kv_disk_flip(struct kv_disk *disk, uint64_t block, uint32_t bit);
 
 #endif

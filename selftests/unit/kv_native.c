@@ -24,7 +24,6 @@ struct kv_disk {
 	u32 nr_steps;
 	u32 root;
 	struct binding binding[BINDINGS];
-	u32 nr_bindings;
 	u32 nr_entries;
 	u32 locked;	/* number of the entry that has the lock */
 	u8 *memory;
@@ -120,6 +119,19 @@ void kv_disk_settle(struct kv_disk *disk)
 void kv_disk_lie(struct kv_disk *disk)
 {
 	disk->lies = true;
+}
+
+bool kv_disk_flip(struct kv_disk *disk, uint64_t block, uint32_t bit)
+{
+	u8 whose, bytes[KV_BLOCK];
+
+	CHECK_EQ(exo_xn_map_show(disk->xn, block, 1, owner.uid, &whose), 0);
+	if (whose != EXO_XN_MINE)
+		return false;
+	memcpy(bytes, sim_bytes(&disk->sim->now, block), KV_BLOCK);
+	bytes[bit / 8] ^= (u8)(1U << bit % 8);
+	CHECK_EQ(disk->sim->host.write(disk->xn, block, 1, bytes, EXO_XN_FUA), 0);
+	return true;
 }
 
 /* Memory --------------------------------------------------------------------------------------------- */
@@ -317,6 +329,7 @@ int native_bind(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 count, 
 		u32 *out_binding)
 {
 	struct exo_xn_unit *found;
+	u32 n = 1;
 	int ret = exo_xn_unit_load(disk->xn, root, unit, unit, &found);
 
 	if (!ret)
@@ -325,9 +338,10 @@ int native_bind(struct kv_disk *disk, u32 root, u64 unit, u64 block, u32 count, 
 		ret = exo_xn_map_hold(disk->xn, block, count);
 	if (ret)
 		return ret;
-	CHECK(disk->nr_bindings + 1 < BINDINGS);
-	disk->binding[++disk->nr_bindings] = (struct binding){ block, count };
-	*out_binding = disk->nr_bindings;
+	while (disk->binding[n].count)
+		CHECK(++n < BINDINGS);
+	disk->binding[n] = (struct binding){ block, count };
+	*out_binding = n;
 	return 0;
 }
 
@@ -366,7 +380,7 @@ static u8 *frame(struct kv_disk *disk, u32 number)
 
 static u64 place(struct kv_disk *disk, u32 binding, u32 offset, u32 count)
 {
-	CHECK(binding && binding <= disk->nr_bindings);
+	CHECK(binding && binding < BINDINGS);
 	CHECK(count && (u64)offset + count <= disk->binding[binding].count);
 	return disk->binding[binding].block + offset;
 }
