@@ -116,16 +116,20 @@ static const struct exo_op *op_find(unsigned int cmd)
  * twice, the first read counts. Structs are small and a multiple of 8 (abi.c): words in line are
  * much cheaper than copy_from_user(), and that is a good part of a short batch.
  */
-static __always_inline int op_copy_in(const struct exo_op *op, u64 *arg, u64 __user *uarg)
+static __always_inline int op_copy_in(const u32 known, u64 *arg, u64 __user *uarg)
 {
-	const u32 known = op->size;
 	u32 size, i = known / sizeof(u64);
 	int ret;
 
 	if (!user_read_access_begin(uarg, known))
 		return -EFAULT;
 	unsafe_get_user(size, (u32 __user *)uarg, err_fault);
-	if (likely(size >= known)) {
+	if (__builtin_constant_p(known) && known == 4 * sizeof(u64) && likely(size >= known)) {
+		unsafe_get_user(arg[0], uarg, err_fault);
+		unsafe_get_user(arg[1], uarg + 1, err_fault);
+		unsafe_get_user(arg[2], uarg + 2, err_fault);
+		unsafe_get_user(arg[3], uarg + 3, err_fault);
+	} else if (likely(size >= known)) {
 		if (i % 2) {
 			i--;
 			unsafe_get_user(arg[i], uarg + i, err_fault);
@@ -180,7 +184,7 @@ static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
 
 	if ((op->flags & EXO_OP_ADMIN) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	ret = op_copy_in(op, arg, uarg);
+	ret = op_copy_in(op->size, arg, uarg);
 	if (ret)
 		return ret;
 
@@ -201,20 +205,31 @@ static long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return op_run(file->private_data, op, (u64 __user *)arg);
 }
 
-static int op_run_uring(const struct exo_op *op, struct io_uring_cmd *ucmd, u64 __user *uarg,
-			unsigned int issue_flags)
+/* For I/O, of which there is much: the size of its struct is one that the compiler knows. */
+static __always_inline int op_run_uring(const struct exo_op *op, struct io_uring_cmd *ucmd,
+					u64 __user *uarg, unsigned int issue_flags)
 {
 	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)] __attribute__((__uninitialized__));
 	int ret;
 
-	ret = op_copy_in(op, arg, uarg);
+	if (likely(op->size == sizeof(struct exo_xn_io)))
+		ret = op_copy_in(sizeof(struct exo_xn_io), arg, uarg);
+	else
+		ret = op_copy_in(op->size, arg, uarg);
 	return ret ?: op->uring(ucmd->file->private_data, arg, ucmd, issue_flags);
+}
+
+static noinline int op_run_worker(const struct exo_op *op, struct io_uring_cmd *ucmd,
+				  u64 __user *uarg)
+{
+	return op_run(ucmd->file->private_data, op, uarg);
 }
 
 static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct exo_op *op = op_find(ucmd->cmd_op);
-	struct exo_uring_cmd cmd;
+	const struct exo_uring_cmd *cmd;
+	u64 __user *uarg;
 
 	if (!op)
 		return -ENOTTY;
@@ -225,13 +240,13 @@ static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		return -EAGAIN;
 
 	/* Once: on some kernels it is still the submission queue, which the caller can write. */
-	memcpy(&cmd, exo_uring_payload(ucmd), sizeof(cmd));
-	barrier_data(&cmd);
-	if (cmd.reserved)
+	cmd = exo_uring_payload(ucmd);
+	uarg = u64_to_user_ptr(READ_ONCE(cmd->arg));
+	if (READ_ONCE(cmd->reserved))
 		return -EINVAL;
-	if (op->uring)
-		return op_run_uring(op, ucmd, u64_to_user_ptr(cmd.arg), issue_flags);
-	return op_run(ucmd->file->private_data, op, u64_to_user_ptr(cmd.arg));
+	if (likely(op->uring))
+		return op_run_uring(op, ucmd, uarg, issue_flags);
+	return op_run_worker(op, ucmd, uarg);
 }
 
 /* Mappings ---------------------------------------------------------------------------------- */

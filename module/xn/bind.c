@@ -8,6 +8,7 @@
  * then waits until nothing is in flight. So whoever is in flight never waits for the lock.
  */
 #include <linux/cred.h>
+#include <linux/nospec.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
@@ -121,20 +122,20 @@ void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk)
 
 /* Looking up --------------------------------------------------------------------------------- */
 
-/**
- * exo_xn_binding_look() - a binding, whether or not its unit changed
- * @env: environment
- * @number: of its binding
- *
- * Context: any but interrupts.
- * Return: the binding, in flight until exo_xn_binding_end(); NULL; ERR_PTR(-ESTALE).
- */
-struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
+/* Most environments have a few bindings, and each I/O looks one up. Under RCU. */
+static __always_inline struct exo_xn_binding *find(struct exo_xn_env *xn, u32 number)
+{
+	if (likely(number < EXO_XN_NEAR))
+		return rcu_dereference(xn->near[array_index_nospec(number, EXO_XN_NEAR)]);
+	return xa_load(&xn->bindings, number);
+}
+
+static __always_inline struct exo_xn_binding *look(struct exo_env *env, u32 number)
 {
 	struct exo_xn_binding *binding;
 
 	rcu_read_lock();
-	binding = xa_load(&env->xn->bindings, number);
+	binding = find(env->xn, number);
 	if (likely(binding) && EXO_XN_CHECKED) {
 		atomic_inc(&binding->inflight);
 		smp_mb__after_atomic();
@@ -145,6 +146,19 @@ struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
 	}
 	rcu_read_unlock();
 	return binding;
+}
+
+/**
+ * exo_xn_binding_look() - a binding, whether or not its unit changed
+ * @env: environment
+ * @number: of its binding
+ *
+ * Context: any but interrupts.
+ * Return: the binding, in flight until exo_xn_binding_end(); NULL; ERR_PTR(-ESTALE).
+ */
+struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number)
+{
+	return look(env, number);
 }
 
 static bool is_current(const struct exo_xn_binding *binding)
@@ -208,6 +222,24 @@ static int recheck(struct exo_env *env, u32 number, struct exo_xn_binding *bindi
 	return ret;
 }
 
+/* What was found isn't as it was when it was checked, or isn't there. */
+static noinline struct exo_xn_binding *begin_again(struct exo_env *env, u32 number,
+						   struct exo_xn_binding *binding, bool nowait)
+{
+	int ret;
+
+	for (;;) {
+		if (IS_ERR_OR_NULL(binding))
+			return binding ?: ERR_PTR(-ENOENT);
+		if (is_current(binding))
+			return binding;
+		ret = recheck(env, number, binding, nowait);
+		if (ret)
+			return ERR_PTR(ret);
+		binding = look(env, number);
+	}
+}
+
 /**
  * exo_xn_binding_begin() - an I/O begins
  * @env: environment
@@ -220,19 +252,11 @@ static int recheck(struct exo_env *env, u32 number, struct exo_xn_binding *bindi
  */
 struct exo_xn_binding *exo_xn_binding_begin(struct exo_env *env, u32 number, bool nowait)
 {
-	struct exo_xn_binding *binding;
-	int ret;
+	struct exo_xn_binding *binding = look(env, number);
 
-	for (;;) {
-		binding = exo_xn_binding_look(env, number);
-		if (unlikely(IS_ERR_OR_NULL(binding)))
-			return binding ?: ERR_PTR(-ENOENT);
-		if (likely(is_current(binding)))
-			return binding;
-		ret = recheck(env, number, binding, nowait);
-		if (ret)
-			return ERR_PTR(ret);
-	}
+	if (likely(!IS_ERR_OR_NULL(binding) && is_current(binding)))
+		return binding;
+	return begin_again(env, number, binding, nowait);
 }
 
 /* Commands ----------------------------------------------------------------------------------- */
@@ -248,6 +272,32 @@ static int parent_of(struct exo_xn *xn, const struct exo_xn_bind *cmd, struct ex
 		return exo_xn_unit_load(xn, cmd->root, cmd->parent, cmd->parent, out);
 	*out = exo_xn_unit_find(xn, cmd->root, cmd->parent);
 	return *out ? 0 : -ENOENT;
+}
+
+/* Both places that know a number change under the one lock. */
+static int number_take(struct exo_xn_env *xn, u32 *number, struct exo_xn_binding *binding)
+{
+	int ret;
+
+	xa_lock(&xn->bindings);
+	ret = __xa_alloc(&xn->bindings, number, binding, XA_LIMIT(1, EXO_XN_BINDINGS),
+			 GFP_KERNEL_ACCOUNT);
+	if (!ret && *number < EXO_XN_NEAR)
+		rcu_assign_pointer(xn->near[*number], binding);
+	xa_unlock(&xn->bindings);
+	return ret;
+}
+
+static struct exo_xn_binding *number_give(struct exo_xn_env *xn, u32 number)
+{
+	struct exo_xn_binding *binding;
+
+	xa_lock(&xn->bindings);
+	binding = __xa_erase(&xn->bindings, number);
+	if (number < EXO_XN_NEAR)
+		RCU_INIT_POINTER(xn->near[array_index_nospec(number, EXO_XN_NEAR)], NULL);
+	xa_unlock(&xn->bindings);
+	return binding;
 }
 
 static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
@@ -272,8 +322,7 @@ static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
 		goto err_hold;
 	binding->unit = unit;
 	binding->generation = unit->generation;
-	ret = xa_alloc(&env->xn->bindings, number, binding, XA_LIMIT(1, EXO_XN_BINDINGS),
-		       GFP_KERNEL_ACCOUNT);
+	ret = number_take(env->xn, number, binding);
 	if (ret)
 		goto err_map;
 	exo_xn_unit_get(unit);
@@ -375,7 +424,7 @@ int exo_xn_bind_op(struct exo_env *env, void *arg)
  */
 bool exo_xn_binding_break(struct exo_env *env, u32 number)
 {
-	struct exo_xn_binding *binding = xa_erase(&env->xn->bindings, number);
+	struct exo_xn_binding *binding = number_give(env->xn, number);
 
 	if (binding)
 		binding_free(binding);
@@ -430,7 +479,7 @@ void exo_xn_env_exit(struct exo_env *env)
 	unsigned long number;
 
 	xa_for_each(&env->xn->bindings, number, binding) {
-		xa_erase(&env->xn->bindings, number);
+		number_give(env->xn, number);
 		binding_free(binding);
 		cond_resched();
 	}

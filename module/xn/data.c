@@ -53,7 +53,7 @@ static void uring_done(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 EXO_URING_TASK(uring_task, uring_done)
 
 /* The request goes, then the one that it was in flight for, and then whoever waits hears of it. */
-static void tell(struct exo_xn_req *req, int ret, bool commit)
+static __always_inline void tell(struct exo_xn_req *req, int ret, bool commit)
 {
 	struct io_uring_cmd *ucmd = req->ucmd;
 	struct exo_xn_wait *wait = req->wait;
@@ -91,7 +91,7 @@ static void commit_work(struct work_struct *work)
 }
 
 /* The last bio is over: what came of it. What was written may be read from here on. */
-static int result(const struct exo_xn_req *req)
+static __always_inline int result(const struct exo_xn_req *req)
 {
 	if (unlikely(req->status))
 		return -EIO;
@@ -106,24 +106,32 @@ static int result(const struct exo_xn_req *req)
  * In any context. The request is in flight no more before anybody commits: who drains has the lock
  * that a commit needs.
  */
-static void complete_req(struct exo_xn_req *req)
+static noinline void commit_later(struct exo_xn_req *req)
+{
+	struct exo_xn_binding *binding = req->binding;
+
+	req->disk = binding->disk;
+	kref_get(&req->disk->ref);
+	INIT_WORK(&req->work, commit_work);
+	exo_xn_binding_end(binding);
+	queue_work(wq, &req->work);
+}
+
+/* In any context. The request goes before the binding is out of flight: its disk may go then. */
+static __always_inline void complete_req(struct exo_xn_req *req)
 {
 	struct exo_xn_binding *binding = req->binding;
 	int ret = result(req);
 
-	if (!ret && req->commit && req->ucmd) {
-		req->disk = binding->disk;
-		kref_get(&req->disk->ref);
-		INIT_WORK(&req->work, commit_work);
-		exo_xn_binding_end(binding);
-		queue_work(wq, &req->work);
+	if (unlikely(!ret && req->commit && req->ucmd)) {
+		commit_later(req);
 		return;
 	}
 	tell(req, ret, !ret && req->commit);
 	exo_xn_binding_end(binding);
 }
 
-static void unpin(struct bio *bio)
+static __always_inline void unpin(struct bio *bio)
 {
 	u32 i;
 
@@ -146,17 +154,13 @@ static void end_io(struct bio *bio)
 
 /* Submission --------------------------------------------------------------------------------- */
 
-/* A frame that the environment may use so, with a reference to its page. */
-static struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
+/* A frame of another environment that this one may use so. */
+static noinline struct page *pin_granted(struct exo_env *env, u32 nr, struct exo_frame *frame,
+					 u32 rights)
 {
-	struct exo_frame *frame = exo_frame(nr);
 	struct exo_env *owner;
 	int have = -EACCES;
 
-	if (unlikely(!frame))
-		return ERR_PTR(nr >= exo_nr_frames ? -EINVAL : -EACCES);
-	if (!EXO_XN_CHECKED)
-		return frame->page;
 	rcu_read_lock();
 	owner = exo_frame_lock(frame);
 	if (likely(owner)) {
@@ -171,6 +175,29 @@ static struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
 	return likely(have >= 0) ? frame->page : ERR_PTR(have);
 }
 
+/*
+ * A frame that the environment may use so, with a reference to its page. With its own it may do
+ * what it likes, and its lock needs no RCU: who asks keeps the environment.
+ */
+static __always_inline struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
+{
+	struct exo_frame *frame = exo_frame(nr);
+	bool own;
+
+	if (unlikely(!frame))
+		return ERR_PTR(nr >= exo_nr_frames ? -EINVAL : -EACCES);
+	if (!EXO_XN_CHECKED)
+		return frame->page;
+	if (unlikely(READ_ONCE(frame->owner) != env))
+		return pin_granted(env, nr, frame, rights);
+	spin_lock(&exo_mem(env)->frames_lock);
+	own = frame->owner == env && frame->phase == EXO_PHASE_TAKEN;
+	if (likely(own))
+		get_page(frame->page);
+	spin_unlock(&exo_mem(env)->frames_lock);
+	return likely(own) ? frame->page : pin_granted(env, nr, frame, rights);
+}
+
 /**
  * struct plan - a READ or WRITE that is being made
  * @env: whose frames
@@ -178,6 +205,7 @@ static struct page *pin_frame(struct exo_env *env, u32 nr, u32 rights)
  * @req: the request
  * @last: its last bio
  * @more: bios but for the first
+ * @bios: that have a block, the first among them
  * @opf: of all of them
  * @gfp: to allocate them
  * @rights: that are needed to a frame
@@ -188,12 +216,13 @@ struct plan {
 	struct exo_xn_req *req;
 	struct bio *last;
 	struct bio_list more;
+	u32 bios;
 	blk_opf_t opf;
 	gfp_t gfp;
 	u32 rights;
 };
 
-static struct bio *bio_new(struct plan *plan, u32 vecs)
+static __always_inline struct bio *bio_new(struct plan *plan, u32 vecs)
 {
 	struct exo_xn_disk_dev *disk = plan->binding->disk;
 
@@ -206,13 +235,13 @@ static sector_t sector_of(u64 block)
 }
 
 /* A bio that goes on at this block; @left blocks may follow. */
-static int plan_bio(struct plan *plan, u64 block, u32 left)
+static __always_inline int plan_bio(struct plan *plan, u64 block, u32 left)
 {
 	struct bio *bio = plan->last;
 
-	if (bio->bi_vcnt && bio_end_sector(bio) == sector_of(block))
+	if (plan->bios && bio_end_sector(bio) == sector_of(block))
 		return 0;
-	if (bio->bi_vcnt) {
+	if (plan->bios) {
 		bio = bio_new(plan, left);
 		if (!bio)
 			return -EAGAIN;
@@ -221,11 +250,13 @@ static int plan_bio(struct plan *plan, u64 block, u32 left)
 		bio_list_add(&plan->more, bio);
 		plan->last = bio;
 	}
+	plan->bios++;
 	bio->bi_iter.bi_sector = sector_of(block);
 	return 0;
 }
 
-static int plan_block(struct plan *plan, u64 block, u32 left, u32 frame, bool zero)
+static __always_inline int plan_block(struct plan *plan, u64 block, u32 left, u32 frame,
+				       bool zero)
 {
 	struct page *page = pin_frame(plan->env, frame, plan->rights);
 	int ret;
@@ -245,19 +276,17 @@ static int plan_block(struct plan *plan, u64 block, u32 left, u32 frame, bool ze
 	return ret;
 }
 
-static int plan_blocks(struct plan *plan, const u32 *frames)
+static __always_inline int plan_blocks(struct plan *plan, u64 block, u32 count, const u32 *frames)
 {
-	struct exo_xn_req *req = plan->req;
 	struct exo_xn *xn = plan->binding->disk->xn;
 	u64 readable = ~0ULL;
 	u32 i;
 	int ret;
 
-	for (i = 0; i < req->count; i++) {
-		if (EXO_XN_CHECKED && req->kind == EXO_XN_IO_READ && i % MASK_BLOCKS == 0)
-			readable = exo_xn_readable(xn, req->block + i,
-						   min(req->count - i, MASK_BLOCKS));
-		ret = plan_block(plan, req->block + i, req->count - i, frames[i],
+	for (i = 0; i < count; i++) {
+		if (EXO_XN_CHECKED && !op_is_write(plan->opf) && i % MASK_BLOCKS == 0)
+			readable = exo_xn_readable(xn, block + i, min(count - i, MASK_BLOCKS));
+		ret = plan_block(plan, block + i, count - i, frames[i],
 				 !(readable >> i % MASK_BLOCKS & 1));
 		if (unlikely(ret))
 			return ret;
@@ -266,16 +295,16 @@ static int plan_blocks(struct plan *plan, const u32 *frames)
 }
 
 /* Nothing was submitted. */
-static void plan_drop(struct plan *plan)
+static noinline void plan_drop(struct exo_xn_req *req, struct bio_list more)
 {
 	struct bio *bio;
 
-	while ((bio = bio_list_pop(&plan->more))) {
+	while ((bio = bio_list_pop(&more))) {
 		unpin(bio);
 		bio_put(bio);
 	}
-	unpin(&plan->req->bio);
-	bio_put(&plan->req->bio);
+	unpin(&req->bio);
+	bio_put(&req->bio);
 }
 
 /*
@@ -283,19 +312,16 @@ static void plan_drop(struct plan *plan)
  *
  * Return: all are over already, and the request is the caller's.
  */
-static bool plan_submit(struct plan *plan)
+static __always_inline bool plan_submit(struct plan *plan)
 {
 	struct exo_xn_req *req = plan->req;
 	struct bio *bio;
 
-	if (likely(req->bio.bi_vcnt)) {
-		atomic_inc(&req->pending);
+	atomic_set(&req->pending, plan->bios + 1);
+	if (likely(plan->bios))
 		submit_bio(&req->bio);
-	}
-	while ((bio = bio_list_pop(&plan->more))) {
-		atomic_inc(&req->pending);
+	while ((bio = bio_list_pop(&plan->more)))
 		submit_bio(bio);
-	}
 	return atomic_dec_and_test(&req->pending);
 }
 
@@ -303,17 +329,17 @@ static bool plan_submit(struct plan *plan)
  * All was over when it had been submitted: nobody needs to be told elsewhere. That is so for what reads
  * as zeros, and for a device that has done it when it returns.
  */
-static int complete_now(struct exo_xn_req *req)
+static __always_inline int complete_now(struct exo_xn_req *req)
 {
 	/* The request goes with its bio. */
 	struct exo_xn_binding *binding = req->binding;
 	int ret;
 
-	if (req->commit && req->ucmd) {
-		complete_req(req);
+	ret = result(req);
+	if (unlikely(!ret && req->commit && req->ucmd)) {
+		commit_later(req);
 		return -EIOCBQUEUED;
 	}
-	ret = result(req);
 	if (req->wait)
 		req->wait->commit = !ret && req->commit;
 	bio_put(&req->bio);
@@ -330,30 +356,20 @@ static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
 	       (io->flags & EXO_XN_IO_DURABLE && !commit ? REQ_FUA : 0);
 }
 
-static int copy_frames(const struct exo_xn_io *io, u32 *frames)
-{
-	if (io->count == 1) {
-		if (io->frames > U32_MAX)
-			return -EINVAL;
-		frames[0] = io->frames;
-		return 0;
-	}
-	return copy_from_user(frames, u64_to_user_ptr(io->frames), io->count * sizeof(*frames)) ?
-	       -EFAULT : 0;
-}
-
 /*
- * READ or WRITE. @binding is in flight; it is given back when the request is over, or here on an
- * error.
+ * READ or WRITE of @count blocks, with their frames. @binding is in flight; it is given back when the
+ * request is over, or here on an error.
  *
  * Return: -EIOCBQUEUED: @ucmd or @wait will hear of it; else the result, and nobody else hears of it.
  */
-static int submit(struct exo_env *env, struct exo_xn_binding *binding, const struct exo_xn_io *io,
-		  struct io_uring_cmd *ucmd, struct exo_xn_wait *wait, bool nowait)
+static __always_inline int submit_frames(struct exo_env *env, struct exo_xn_binding *binding,
+					 const struct exo_xn_io *io, u32 count, const u32 *frames,
+					 struct io_uring_cmd *ucmd, struct exo_xn_wait *wait,
+					 bool nowait)
 {
 	u64 block = binding->block + io->offset;
 	bool commit = io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
-		      !exo_xn_init_durable(binding->disk->xn, block, io->count);
+		      !exo_xn_init_durable(binding->disk->xn, block, count);
 	struct plan plan = {
 		.env = env,
 		.binding = binding,
@@ -361,34 +377,27 @@ static int submit(struct exo_env *env, struct exo_xn_binding *binding, const str
 		.gfp = nowait ? GFP_NOWAIT : GFP_KERNEL,
 		.rights = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_WRITE : EXO_RIGHT_READ,
 	};
-	/* As many as @io has are copied in. */
-	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
 	struct bio *bio;
-	int ret;
+	int ret = -EAGAIN;
 
-	ret = copy_frames(io, frames);
-	if (ret)
-		goto err_binding;
-	bio = bio_new(&plan, io->count);
-	ret = -EAGAIN;
-	if (!bio)
+	bio = bio_new(&plan, count);
+	if (unlikely(!bio))
 		goto err_binding;
 	plan.last = bio;
 	plan.req = container_of(bio, struct exo_xn_req, bio);
 	bio->bi_private = plan.req;
 	bio->bi_end_io = end_io;
-	atomic_set(&plan.req->pending, 1);
 	plan.req->status = BLK_STS_OK;
 	plan.req->kind = io->kind;
 	plan.req->commit = commit;
 	plan.req->binding = binding;
 	plan.req->block = block;
-	plan.req->count = io->count;
+	plan.req->count = count;
 	plan.req->ucmd = ucmd;
 	plan.req->wait = wait;
-	ret = plan_blocks(&plan, frames);
-	if (ret) {
-		plan_drop(&plan);
+	ret = plan_blocks(&plan, block, count, frames);
+	if (unlikely(ret)) {
+		plan_drop(plan.req, plan.more);
 		goto err_binding;
 	}
 	return plan_submit(&plan) ? complete_now(plan.req) : -EIOCBQUEUED;
@@ -396,6 +405,36 @@ static int submit(struct exo_env *env, struct exo_xn_binding *binding, const str
 err_binding:
 	exo_xn_binding_end(binding);
 	return ret;
+}
+
+static noinline int submit_many(struct exo_env *env, struct exo_xn_binding *binding,
+				const struct exo_xn_io *io, struct io_uring_cmd *ucmd,
+				struct exo_xn_wait *wait, bool nowait)
+{
+	/* As many as @io has are copied in. */
+	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
+
+	if (copy_from_user(frames, u64_to_user_ptr(io->frames), io->count * sizeof(*frames))) {
+		exo_xn_binding_end(binding);
+		return -EFAULT;
+	}
+	return submit_frames(env, binding, io, io->count, frames, ucmd, wait, nowait);
+}
+
+/* As submit_frames(). One block, the usual, has no list to copy in and to go through. */
+static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *binding,
+				  const struct exo_xn_io *io, struct io_uring_cmd *ucmd,
+				  struct exo_xn_wait *wait, bool nowait)
+{
+	u32 frame = io->frames;
+
+	if (io->count != 1)
+		return submit_many(env, binding, io, ucmd, wait, nowait);
+	if (unlikely(io->frames != frame)) {
+		exo_xn_binding_end(binding);
+		return -EINVAL;
+	}
+	return submit_frames(env, binding, io, 1, &frame, ucmd, wait, nowait);
 }
 
 /* The kinds that sleep ----------------------------------------------------------------------- */
@@ -465,7 +504,7 @@ static bool is_transfer(const struct exo_xn_io *io)
 	return io->kind == EXO_XN_IO_READ || io->kind == EXO_XN_IO_WRITE;
 }
 
-static int check(const struct exo_xn_io *io)
+static __always_inline int check(const struct exo_xn_io *io)
 {
 	u32 flags = io->kind == EXO_XN_IO_WRITE || io->kind == EXO_XN_IO_ZERO ? EXO_XN_IO_DURABLE : 0;
 
@@ -481,7 +520,8 @@ static int check(const struct exo_xn_io *io)
 }
 
 /* The binding, in flight, if it allows this. */
-static struct exo_xn_binding *begin(struct exo_env *env, const struct exo_xn_io *io, bool nowait)
+static __always_inline struct exo_xn_binding *begin(struct exo_env *env, const struct exo_xn_io *io,
+						    bool nowait)
 {
 	u32 right = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_READ : EXO_RIGHT_WRITE;
 	struct exo_xn_binding *binding;

@@ -33,6 +33,7 @@ struct exo_xn_wait;
 
 #define EXO_XN_DISKS 64U	/* attached at a time */
 #define EXO_XN_BINDINGS 65536U	/* of an environment */
+#define EXO_XN_NEAR 64U	/* numbers that are looked up without the tree */
 #define EXO_XN_CONTENT (1U << 20)	/* bytes of a template's stored content, at most */
 
 /**
@@ -72,10 +73,12 @@ struct exo_xn_disk_dev {
 /**
  * struct exo_xn_env - what xn keeps per environment
  * @bindings: number -> struct exo_xn_binding
+ * @near: the same of numbers below EXO_XN_NEAR; changed with @bindings, under its lock
  * @cred: of the opener: acl asks for its groups
  */
 struct exo_xn_env {
 	struct xarray bindings;
+	struct exo_xn_binding __rcu *near[EXO_XN_NEAR];
 	const struct cred *cred;
 };
 
