@@ -3,11 +3,18 @@
  * The buffer registry: a block's frame and locks are the same for all who may use it, and for nobody else;
  * what a dead program left dirty is written.
  */
+#include <fcntl.h>
 #include <liburing.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "xn_lib.h"
 
@@ -835,6 +842,68 @@ static void race_child(void *arg)
 	if (!n)
 		test_note("no lock was had");
 	_exit(0);
+}
+
+/* Data ------------------------------------------------------------------------------------------ */
+
+struct stuck {
+	int fd;
+	uint32_t binding;
+	const uint32_t *frames;
+	atomic_int freed;
+};
+
+static void *write_two(void *arg)
+{
+	struct stuck *s = arg;
+
+	xt_io(s->fd, EXO_XN_IO_WRITE, s->binding, 0, s->frames, 2, 0);
+	return NULL;
+}
+
+static void *free_all(void *arg)
+{
+	struct stuck *s = arg;
+
+	xt_shrink(s->fd, disk, root, parent, &unit, EXO_XN_APPLY_COMMIT);
+	s->freed = 1;
+	return NULL;
+}
+
+/*
+ * Catches: numbers of frames that are copied in while something is in flight: the fault there lasts as long as its owner
+ * likes, and whoever frees the blocks waits for it, with the disk's lock (INV-XN-16).
+ */
+TEST(data__frames_are_copied_first)
+{
+	int fd = setup(0, 4), uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), ms;
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_range range = { (uintptr_t)page, 4096 };
+	struct uffdio_register reg = { .range = range, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = { .range = range };
+	struct stuck s = { .fd = fd, .frames = page };
+	struct uffdio_api api = { .api = UFFD_API };
+	struct pollfd fault = { .fd = uffd, .events = POLLIN };
+	pthread_t writer, freer;
+	bool freed;
+
+	ASSERT_GE(uffd, 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	read_unit(fd);
+	ASSERT_EQ(xt_bind(fd, disk, root, parent, block, 4, RW, &s.binding), 0);
+	ASSERT_EQ(pthread_create(&writer, NULL, write_two, &s), 0);
+	ASSERT_EQ(poll(&fault, 1, 10000), 1);
+	ASSERT_EQ(pthread_create(&freer, NULL, free_all, &s), 0);
+	for (ms = 0; ms < 4000 * (int)test_slow() && !s.freed; ms++)
+		test_sleep_ms(1);
+	freed = s.freed;
+	ASSERT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	pthread_join(writer, NULL);
+	pthread_join(freer, NULL);
+	ASSERT_TRUE(freed);
+	close(uffd);
+	end(fd);
 }
 
 /* Catches: what goes wrong when entries are used, freed, written and taken at once. */

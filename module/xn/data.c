@@ -362,7 +362,7 @@ static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
  *
  * Return: -EIOCBQUEUED: @ucmd or @wait will hear of it; else the result, and nobody else hears of it.
  */
-static __always_inline int submit_frames(struct exo_env *env, struct exo_xn_binding *binding,
+static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *binding,
 					 const struct exo_xn_io *io, u32 count, const u32 *frames,
 					 struct io_uring_cmd *ucmd, struct exo_xn_wait *wait,
 					 bool nowait)
@@ -407,34 +407,17 @@ err_binding:
 	return ret;
 }
 
-static noinline int submit_many(struct exo_env *env, struct exo_xn_binding *binding,
-				const struct exo_xn_io *io, struct io_uring_cmd *ucmd,
-				struct exo_xn_wait *wait, bool nowait)
+/*
+ * Before anything is in flight: a fault there may last as long as its owner likes, and whoever drains
+ * waits with the disk's lock (INV-XN-16).
+ */
+static __always_inline int copy_frames(const struct exo_xn_io *io, u32 *frames)
 {
-	/* As many as @io has are copied in. */
-	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
-
-	if (copy_from_user(frames, u64_to_user_ptr(io->frames), io->count * sizeof(*frames))) {
-		exo_xn_binding_end(binding);
-		return -EFAULT;
-	}
-	return submit_frames(env, binding, io, io->count, frames, ucmd, wait, nowait);
-}
-
-/* As submit_frames(). One block, the usual, has no list to copy in and to go through. */
-static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *binding,
-				  const struct exo_xn_io *io, struct io_uring_cmd *ucmd,
-				  struct exo_xn_wait *wait, bool nowait)
-{
-	u32 frame = io->frames;
-
 	if (io->count != 1)
-		return submit_many(env, binding, io, ucmd, wait, nowait);
-	if (unlikely(io->frames != frame)) {
-		exo_xn_binding_end(binding);
-		return -EINVAL;
-	}
-	return submit_frames(env, binding, io, 1, &frame, ucmd, wait, nowait);
+		return copy_from_user(frames, u64_to_user_ptr(io->frames), io->count * sizeof(*frames)) ?
+		       -EFAULT : 0;
+	frames[0] = io->frames;
+	return io->frames == frames[0] ? 0 : -EINVAL;
 }
 
 /* The kinds that sleep ----------------------------------------------------------------------- */
@@ -554,9 +537,13 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 	struct exo_xn_binding *binding;
 	struct exo_xn_disk_dev *disk;
 	struct exo_xn_wait wait;
+	/* As many as @io has are copied in. */
+	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
 	int ret;
 
 	ret = check(io);
+	if (!ret && is_transfer(io))
+		ret = copy_frames(io, frames);
 	if (ret)
 		return ret;
 	binding = begin(env, io, false);
@@ -567,7 +554,7 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 	disk = binding->disk;
 	kref_get(&disk->ref);
 	init_completion(&wait.done);
-	ret = submit(env, binding, io, NULL, &wait, false);
+	ret = submit(env, binding, io, io->count, frames, NULL, &wait, false);
 	if (ret == -EIOCBQUEUED) {
 		wait_for_completion_io(&wait.done);
 		ret = wait.ret;
@@ -576,6 +563,31 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 		ret = commit_written(disk);
 	exo_xn_disk_put(disk);
 	return ret;
+}
+
+static noinline int uring_many(struct exo_env *env, const struct exo_xn_io *io,
+			       struct io_uring_cmd *ucmd, bool nowait)
+{
+	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
+	struct exo_xn_binding *binding;
+	int ret = copy_frames(io, frames);
+
+	if (ret)
+		return ret;
+	binding = begin(env, io, nowait);
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	return submit(env, binding, io, io->count, frames, ucmd, NULL, nowait);
+}
+
+static noinline int uring_sleeping(struct exo_env *env, const struct exo_xn_io *io, bool nowait)
+{
+	struct exo_xn_binding *binding;
+
+	if (nowait)
+		return -EAGAIN;
+	binding = begin(env, io, nowait);
+	return IS_ERR(binding) ? PTR_ERR(binding) : sleeping(binding, io);
 }
 
 /**
@@ -595,19 +607,24 @@ int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
 	const struct exo_xn_io *io = arg;
 	struct exo_xn_binding *binding;
+	u32 frame;
 	int ret;
 
 	ret = check(io);
-	if (ret)
+	if (unlikely(ret))
 		return ret;
-	if (nowait && !is_transfer(io))
-		return -EAGAIN;
+	if (unlikely(!is_transfer(io)))
+		return uring_sleeping(env, io, nowait);
+	/* One block, the usual, has no list to copy in and to go through. */
+	if (io->count != 1)
+		return uring_many(env, io, ucmd, nowait);
+	ret = copy_frames(io, &frame);
+	if (unlikely(ret))
+		return ret;
 	binding = begin(env, io, nowait);
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
-	if (!is_transfer(io))
-		return sleeping(binding, io);
-	return submit(env, binding, io, ucmd, NULL, nowait);
+	return submit(env, binding, io, 1, &frame, ucmd, NULL, nowait);
 }
 
 /**
