@@ -10,8 +10,12 @@
 
 #define RUN_MIN 64U		/* blocks that a file grows by */
 #define RUN_MAX 16384U
-#define ZERO_BLOCKS 1024U	/* journals: so many are written with zeros when they are allocated ... */
-#define ZERO_DIRTY 16U		/* ... unless so much is written at once: then it doesn't pay */
+/*
+ * Journals: so many blocks are written with zeros when they are allocated. A WAL that is checkpointed at SQLite's usual
+ * 1,000 pages of 4 KiB, each with 24 bytes, has 1,002 if a transaction of three pages reached that ...
+ */
+#define ZERO_BLOCKS 1008U
+#define ZERO_DIRTY 16U /* ... unless so much is written at once: then it doesn't pay */
 #define TRIES 16
 
 static void unbind(struct run *run)
@@ -336,6 +340,8 @@ static uint32_t run_wanted(const struct file *file, uint32_t need)
 	want = MIN(want, file->kind == VFS_KIND_PLAIN ? RUN_MAX : ZERO_BLOCKS);
 	if (want < RUN_MIN)
 		want = RUN_MIN;
+	if (file->kind != VFS_KIND_PLAIN && file->blocks < ZERO_BLOCKS)
+		want = MIN(want, ZERO_BLOCKS - file->blocks);
 	return want > need ? want : need;
 }
 
