@@ -83,6 +83,9 @@ check-box: user
 	@tools/vm/box
 
 soak: all fio
+	@tools/setup proof
+	+@EXO_FUZZ_SECONDS=$$(($(SOAK) / 4)) $(MAKE) $(QUIET) --no-print-directory -C selftests/unit fuzz-xn
+	@EXO_FUZZ_SECONDS=$$(($(SOAK) / 4)) selftests/fuzz/xn_afl
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FIO_SECONDS=120 --env "EXO_TEST_ONLY=fio__*" --only xn_data_test 6.1
 	@$(TESTS) --time 14400 --env EXO_TEST_ROUNDS=100000 --env 'EXO_TEST_ONLY=load__many_times' \
@@ -127,7 +130,7 @@ help:
 	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
-	@echo 'make soak        the fuzzer for SOAK=3600 seconds, fio for two minutes, and 100,000 grafts on each kernel'
+	@echo 'make soak        the fuzzers for SOAK=3600 seconds and half as long, fio for two minutes, and 100,000 grafts on each kernel'
 	@echo 'make fio         tools/fio/exo-fio.so, an engine of fio (ioengine=external:...) for exo disks'
 	@echo 'make sparse      the module under sparse'
 	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer on the engine of xn: a disk that somebody has written is attached and used, its log is replayed, a change
- * has any steps. make -C selftests/unit runs it; EXO_FUZZ_SECONDS makes it longer.
+ * libFuzzer (make -C selftests/unit run) and AFL++ (xn_afl) on the engine of xn: a disk that somebody has written is
+ * attached and used, its log is replayed, a change has any steps. EXO_FUZZ_SECONDS makes it longer.
  *
  * Input: a byte, which of the three; then pokes into a disk that is in order, or steps. Checksums are made right again
  * after the pokes, so that what stands behind them is reached.
@@ -298,6 +298,7 @@ static void fill(const struct fuzz_step *from, u8 *bytes, u32 length)
 	struct sim_unit head = { .bytes = EXO_XN_BLOCK, .mode = from->fill, .evil = from->evil / 4 };
 	u32 i;
 
+	memset(bytes, 0, length);
 	switch (from->evil % 4) {
 	case 0:
 		for (i = 0; i < length; i++)
@@ -367,6 +368,8 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 	size_t most;
 
 	setup();
+	/* An input does the same whatever came before it. */
+	state = 1;
 	if (size < 2)
 		return 0;
 	if (*bytes % MODES == CHANGE) {
