@@ -45,13 +45,13 @@ struct exo_xn_walk {
 	bool mapping;
 	bool done;
 	u64 index;		/* of the map */
+	bool counted;		/* what it describes, without memory to repair it */
 	u8 *bytes;		/* EXO_XN_UNIT_BLOCKS blocks */
 	struct item *stack;
 	u32 nr;
 	u32 max;
 	struct seen_root *roots;
 	u64 visited;
-	u64 total;
 	u64 leaked;
 	u64 bad;
 	u64 errors;
@@ -290,7 +290,7 @@ static int give_back(struct exo_xn_walk *w, struct exo_xn_core_root *root, struc
 }
 
 /* Whoever lost blocks in this block of the map, and nobody else: it is durable before the next one. */
-static int commit_ghosts(struct exo_xn_walk *w)
+static int commit_lost(struct exo_xn_walk *w)
 {
 	struct exo_xn_core_root *root;
 	u32 i;
@@ -302,50 +302,95 @@ static int commit_ghosts(struct exo_xn_walk *w)
 			continue;
 		ret = exo_xn_commit_root(w->xn, root, NULL);
 		w->roots[i].lost = ret;
-		if (!ret && !root->state)
-			exo_xn_root_drop(w->xn, root);
 	}
 	return ret;
 }
 
-/* A taken block that no walk saw. */
-static int leak(struct exo_xn_walk *w, struct exo_xn_map_block *map, u32 slot, u64 block, u32 number)
+static void keep(void *to, struct exo_xn_core_root *root, u64 block, u64 count)
 {
-	struct exo_xn_core_root *root;
+	struct exo_xn_map_block *map;
+	struct exo_xn *xn = to;
+	u32 slot, n, i;
 
-	w->leaked++;
-	if (!(w->flags & EXO_XN_CHECK_REPAIR) || number > EXO_XN_ROOTS || !number)
-		return 0;
-	root = w->xn->roots[number];
-	if (!root) {
-		root = exo_xn_root_make(w->xn, number);
-		if (!root)
-			return -ENOMEM;
-		root->state = 0;
+	(void)root;
+	for (; count; block += n, count -= n) {
+		n = exo_xn_map_span(xn, block, count, &map, &slot);
+		for (i = slot; i < slot + n; i++)
+			map->now[i] = map->committed[i];
+		xn->waiting -= n;
 	}
-	return give_back(w, root, map, slot, block);
 }
 
-static int look_at(struct exo_xn_walk *w, struct exo_xn_map_block *map, u32 slot, u64 block)
+/* Nobody but this walk may see ghosts: what they have given back durably is free, all else is as it was. */
+static void drop_ghosts(struct exo_xn_walk *w)
 {
-	u32 entry = map->now[slot], number = entry & EXO_XN_ENTRY_ROOT;
 	struct exo_xn_core_root *root;
+	u32 i;
+
+	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+		root = w->xn->roots[i];
+		if (!root || root->state)
+			continue;
+		exo_xn_each_pending(root, w->xn, keep);
+		exo_xn_root_drop(w->xn, root);
+		w->roots[i].lost = false;
+	}
+}
+
+/* A taken block that no walk saw? */
+static bool is_leaked(const struct exo_xn_walk *w, u32 entry, u64 block)
+{
+	u32 number = entry & EXO_XN_ENTRY_ROOT;
+	const struct exo_xn_core_root *root;
 
 	if (!(entry & EXO_XN_ENTRY_TAKEN) || exo_xn_is_system(w->xn, block))
-		return 0;
-	w->total++;
+		return false;
 	if (number == EXO_XN_SYSTEM_ROOT)
-		return is_seen(w, block, number) ? 0 : leak(w, map, slot, block, number);
+		return !is_seen(w, block, number);
 	root = number && number <= EXO_XN_ROOTS ? w->xn->roots[number] : NULL;
 	if (!root || !root->state)
-		return leak(w, map, slot, block, number);
+		return true;
 	if (w->roots[number].verdict != GOOD || w->roots[number].changes != root->changes ||
 	    root->state & EXO_XN_ROOT_DELETING)
-		return 0;
-	if (!is_seen(w, block, number))
-		return leak(w, map, slot, block, number);
-	w->roots[number].references += mix(block) * ((entry & EXO_XN_ENTRY_REFS) / EXO_XN_ENTRY_REF);
-	return 0;
+		return false;
+	return !is_seen(w, block, number);
+}
+
+static void count(struct exo_xn_walk *w, u32 entry, u64 block)
+{
+	u32 number = entry & EXO_XN_ENTRY_ROOT;
+
+	if (!(entry & EXO_XN_ENTRY_TAKEN) || exo_xn_is_system(w->xn, block))
+		return;
+	if (is_leaked(w, entry, block))
+		w->leaked++;
+	else if (number <= EXO_XN_ROOTS)
+		w->roots[number].references += mix(block) * ((entry & EXO_XN_ENTRY_REFS) / EXO_XN_ENTRY_REF);
+}
+
+/* Give back what is leaked in the first @n blocks that @map describes. */
+static int repair(struct exo_xn_walk *w, struct exo_xn_map_block *map, u64 first, u32 n)
+{
+	struct exo_xn_core_root *root;
+	u32 i, number;
+	int ret = 0;
+
+	for (i = 0; !ret && i < n; i++) {
+		number = map->now[i] & EXO_XN_ENTRY_ROOT;
+		if (!number || number > EXO_XN_ROOTS || !is_leaked(w, map->now[i], first + i))
+			continue;
+		root = w->xn->roots[number];
+		if (!root) {
+			root = exo_xn_root_make(w->xn, number);
+			if (root)
+				root->state = 0;
+		}
+		ret = root ? give_back(w, root, map, i, first + i) : -ENOMEM;
+	}
+	if (!ret)
+		ret = commit_lost(w);
+	drop_ghosts(w);
+	return ret;
 }
 
 /* Read what is allocated, just to see that it can be. */
@@ -376,10 +421,8 @@ static int walk_map(struct exo_xn_walk *w)
 	if (ret)
 		return ret;
 	n = exo_xn_map_span(w->xn, first, w->blocks - first, &map, &slot);
-	for (i = 0; i < n; i++) {
-		ret = look_at(w, map, i, first + i);
-		if (ret)
-			return ret;
+	for (i = 0; !w->counted && i < n; i++) {
+		count(w, map->now[i], first + i);
 		if (!(w->flags & EXO_XN_CHECK_SCRUB))
 			continue;
 		run += !!(map->now[i] & EXO_XN_ENTRY_TAKEN);
@@ -388,7 +431,8 @@ static int walk_map(struct exo_xn_walk *w)
 			run = 0;
 		}
 	}
-	return commit_ghosts(w);
+	w->counted = true;
+	return w->flags & EXO_XN_CHECK_REPAIR ? repair(w, map, first, n) : 0;
 }
 
 /* Compare what points with what the map counts; quarantine who is bad, if that is wanted. */
@@ -518,6 +562,7 @@ int exo_xn_walk_step(struct exo_xn_walk *w, u32 units)
 		ret = walk_map(w);
 		if (ret)
 			return ret;
+		w->counted = false;
 	}
 	if (w->index < w->xn->nr_maps)
 		return 1;

@@ -204,3 +204,60 @@ TEST(exo_xn_walk__gives_back_what_leaked)
 	CHECK_EQ(host_map(&h, AT + 8), EXO_XN_FREE);
 	host_end(&h);
 }
+
+/* In the map, and nobody's. */
+static void lose(struct host *h, u32 root, u64 block, u32 count)
+{
+	struct exo_xn_map_block *map;
+	u32 slot, n;
+	u64 bad;
+
+	CHECK_EQ(exo_xn_map_change(h->xn, EXO_XN_OP_TAKE, root, block, count, &bad), 0);
+	n = exo_xn_map_span(h->xn, block, count, &map, &slot);
+	CHECK_EQ(n, count);
+	memcpy(map->committed + slot, map->now + slot, n * sizeof(*map->now));
+	h->xn->taken_committed += n;
+}
+
+/* Each allocation fails once: what was nobody's isn't a root that is left over, and who is right isn't called bad. */
+TEST(exo_xn_walk__goes_on_without_memory)
+{
+	struct exo_xn_check check = {};
+	struct exo_xn_walk *walk;
+	u32 n, failed, i;
+	struct host h;
+	int ret;
+
+	for (n = 1, failed = 1; failed; n++) {
+		host_begin(&h);
+		CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT + 20, 1, EXO_XN_DATA), 0);
+		CHECK_EQ(host_commit(&h), 0);
+		lose(&h, h.root, AT, 3);
+		lose(&h, 77, AT + 8, 1);
+		lose(&h, 78, AT + 9, 2);
+		lose(&h, 77, AT + 11, 1);
+		CHECK_EQ(exo_xn_walk_begin(h.xn, EXO_XN_CHECK_REPAIR, &walk), 0);
+		h.fail_alloc = n;
+		failed = 0;
+		do {
+			ret = exo_xn_walk_step(walk, 1);
+			failed += ret == -ENOMEM;
+			for (i = 1; i <= EXO_XN_ROOTS; i++)
+				CHECK(i == h.root || !exo_xn_root(h.xn, i));
+		} while (ret == 1 || ret == -ENOMEM);
+		h.fail_alloc = 0;
+		CHECK_EQ(ret, 0);
+		exo_xn_walk_show(walk, &check);
+		exo_xn_walk_end(walk);
+		CHECK_EQ(check.out_leaked, 7);
+		CHECK_EQ(check.out_bad, 0);
+		for (i = 0; i < 12; i++)
+			CHECK_EQ(host_map(&h, AT + i), EXO_XN_FREE);
+		CHECK_EQ(exo_xn_root(h.xn, h.root)->blocks, 2);
+		host_crash(&h);
+		CHECK_EQ(host_map(&h, AT + 8), EXO_XN_FREE);
+		CHECK_EQ(exo_xn_root(h.xn, h.root)->blocks, 2);
+		host_end(&h);
+	}
+	CHECK(n > 5);
+}
