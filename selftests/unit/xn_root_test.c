@@ -110,3 +110,86 @@ TEST(exo_xn_root__who_was_allowed_is_asked_again)
 	CHECK_EQ(exo_xn_bind_check(h.xn, unit, &host_other, AT, 1, EXO_RIGHT_WRITE), 0);
 	host_end(&h);
 }
+
+/* Each allocation fails once: there is no root then, and its blocks and name are free. */
+TEST(exo_xn_root__any_allocation_may_fail)
+{
+	struct exo_xn_stat before, after;
+	struct host h;
+	u32 root = 0;
+	int ret;
+	u64 n;
+
+	host_begin(&h);
+	exo_xn_stat(h.xn, &before);
+	for (n = 1; ; n++) {
+		h.fail_alloc = n;
+		ret = create(&h, &host_other, "other", &root);
+		if (!ret)
+			break;
+		CHECK_EQ(ret, -ENOMEM);
+		exo_xn_stat(h.xn, &after);
+		CHECK_EQ(after.free, before.free);
+		CHECK_EQ(after.roots, before.roots);
+	}
+	CHECK(n > 4);
+	for (n = 1; ; n++) {
+		h.fail_alloc = n;
+		ret = exo_xn_root_delete(h.xn, &host_other, root);
+		if (!ret)
+			break;
+		CHECK_EQ(ret, -ENOMEM);
+	}
+	h.fail_alloc = 0;
+	exo_xn_stat(h.xn, &after);
+	CHECK_EQ(after.free, before.free);
+	CHECK_EQ(exo_xn_root_delete(h.xn, &host_other, root), -ENOENT);
+	host_end(&h);
+}
+
+/* INV-XN-8: what could not be made durable didn't happen. */
+TEST(exo_xn_root__a_failed_write_changes_nothing)
+{
+	struct exo_xn_root_core *root;
+	struct host h;
+	u32 number;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		host_begin(&h);
+		root = exo_xn_root(h.xn, h.root);
+		root->flags = i == 3 ? EXO_XN_ROOT_QUARANTINED : 0;
+		h.fail_write = 1;
+		CHECK_EQ(i == 0 ? create(&h, &host_other, "other", &number) :
+			 i == 1 ? exo_xn_root_chown(h.xn, h.root, 4711) :
+			 i == 2 ? exo_xn_root_limit(h.xn, h.root, 4) :
+			 i == 3 ? exo_xn_root_release(h.xn, h.root) :
+				  exo_xn_root_delete(h.xn, &host_user, h.root), -EIO);
+		CHECK(!h.fail_write);
+		CHECK_EQ(exo_xn_root(h.xn, h.root), root);
+		CHECK_EQ(root->uid, host_user.uid);
+		CHECK_EQ(root->max_blocks, 0);
+		CHECK_EQ(root->flags, i == 3 ? EXO_XN_ROOT_QUARANTINED : 0);
+		CHECK_EQ(exo_xn_root_chown(h.xn, h.root, 4711), -EIO);
+		host_crash(&h);
+		CHECK_EQ(exo_xn_root(h.xn, h.root)->uid, host_user.uid);
+		CHECK_EQ(create(&h, &host_other, "other", &number), 0);
+		host_end(&h);
+	}
+}
+
+TEST(exo_xn_root__who_is_right_leaves_quarantine)
+{
+	struct host h;
+
+	host_begin(&h);
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(exo_xn_root_release(h.xn, h.root), -EINVAL);
+	exo_xn_root(h.xn, h.root)->flags |= EXO_XN_ROOT_QUARANTINED;
+	CHECK_EQ(exo_xn_root_release(h.xn, h.root), 0);
+	CHECK_EQ(exo_xn_root(h.xn, h.root)->flags, 0);
+	CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 1, AT + 2, 1, EXO_XN_DATA), 0);
+	host_end(&h);
+}
