@@ -17,6 +17,7 @@
 #include "compat/io_uring_cmd.h"
 #include "dev.h"
 #include "env/env.h"
+#include "xn/xn.h"
 
 #define EXO_FS_MAGIC 0x65786f6b
 #define NR_OPS 256
@@ -225,7 +226,7 @@ static noinline int op_run_worker(const struct exo_op *op, struct io_uring_cmd *
 	return op_run(ucmd->file->private_data, op, uarg);
 }
 
-static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+static __always_inline int uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct exo_op *op = op_find(ucmd->cmd_op);
 	const struct exo_uring_cmd *cmd;
@@ -234,6 +235,9 @@ static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (!op)
 		return -ENOTTY;
 	if (op->flags & (EXO_OP_ADMIN | EXO_OP_THREAD))
+		return -EOPNOTSUPP;
+	/* A ring that polls is for data. */
+	if (!op->uring && issue_flags & IO_URING_F_IOPOLL)
 		return -EOPNOTSUPP;
 	/* Most handlers sleep: let a worker call again. */
 	if (!op->uring && issue_flags & IO_URING_F_NONBLOCK)
@@ -247,6 +251,13 @@ static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (likely(op->uring))
 		return op_run_uring(op, ucmd, uarg, issue_flags);
 	return op_run_worker(op, ucmd, uarg);
+}
+
+static int exo_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	int ret = uring_cmd(ucmd, issue_flags);
+
+	return issue_flags & IO_URING_F_IOPOLL ? exo_uring_issued(ucmd, ret, issue_flags) : ret;
 }
 
 /* Mappings ---------------------------------------------------------------------------------- */
@@ -276,6 +287,7 @@ static const struct file_operations exo_fops = {
 	.unlocked_ioctl = exo_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.uring_cmd = exo_uring_cmd,
+	.uring_cmd_iopoll = exo_xn_iopoll,
 	.mmap = exo_mmap,
 	.poll = exo_poll,
 };

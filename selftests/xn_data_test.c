@@ -98,8 +98,8 @@ static void expect(struct disk *d, uint32_t from, uint32_t count, uint64_t value
 			      d->path);
 }
 
-/* Single blocks, DEPTH at a time, through io_uring. */
-static void move_uring(struct disk *d, uint32_t kind, uint32_t flags)
+/* Single blocks, DEPTH at a time, through io_uring; a ring that polls, if that is wanted. */
+static void move_uring(struct disk *d, uint32_t kind, uint32_t flags, uint32_t ring_flags)
 {
 	struct exo_uring_cmd body;
 	struct exo_xn_io ios[DEPTH];
@@ -107,8 +107,9 @@ static void move_uring(struct disk *d, uint32_t kind, uint32_t flags)
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
 	uint32_t i, k;
+	int ret;
 
-	ASSERT_EQ(io_uring_queue_init(DEPTH, &ring, 0), 0);
+	ASSERT_EQ(io_uring_queue_init(DEPTH, &ring, ring_flags), 0);
 	for (i = 0; i < BLOCKS; i += DEPTH) {
 		for (k = 0; k < DEPTH; k++) {
 			ios[k] = (struct exo_xn_io){ .size = sizeof(ios[k]), .flags = flags, .kind = kind,
@@ -126,7 +127,9 @@ static void move_uring(struct disk *d, uint32_t kind, uint32_t flags)
 		}
 		ASSERT_EQ(io_uring_submit(&ring), DEPTH);
 		for (k = 0; k < DEPTH; k++) {
-			ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
+			while ((ret = io_uring_wait_cqe(&ring, &cqe)) == -EINTR || ret == -EAGAIN)
+				;
+			ASSERT_EQ(ret, 0);
 			ASSERT_EQ(cqe->res, 0);
 			io_uring_cqe_seen(&ring, cqe);
 		}
@@ -169,15 +172,22 @@ static void whole_life(const char *path, uint32_t logical)
 	move(&d, EXO_XN_IO_READ, 0);
 	expect(&d, 0, BLOCKS, 0, "unwritten");
 	fill(&d, 1000);
-	move_uring(&d, EXO_XN_IO_WRITE, EXO_XN_IO_DURABLE);
+	move_uring(&d, EXO_XN_IO_WRITE, EXO_XN_IO_DURABLE, 0);
 	fill(&d, 7000);
 	move(&d, EXO_XN_IO_READ, 0);
 	expect(&d, 0, BLOCKS, 1000, "written by ones");
 	fill(&d, 2000);
 	move(&d, EXO_XN_IO_WRITE, 0);
 	fill(&d, 7000);
-	move_uring(&d, EXO_XN_IO_READ, 0);
+	move_uring(&d, EXO_XN_IO_READ, 0, 0);
 	expect(&d, 0, BLOCKS, 2000, "read by ones");
+	fill(&d, 3000);
+	move_uring(&d, EXO_XN_IO_WRITE, EXO_XN_IO_DURABLE, IORING_SETUP_IOPOLL);
+	fill(&d, 7000);
+	move_uring(&d, EXO_XN_IO_READ, 0, IORING_SETUP_IOPOLL);
+	expect(&d, 0, BLOCKS, 3000, "polled");
+	fill(&d, 2000);
+	move(&d, EXO_XN_IO_WRITE, 0);
 	ASSERT_EQ(xt_io(d.fd, EXO_XN_IO_FLUSH, d.binding, 0, NULL, 0, 0), 0);
 	detach(&d);
 	expect_on_device(&d, 2000);

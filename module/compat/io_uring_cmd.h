@@ -47,4 +47,28 @@ static inline const void *exo_uring_payload(const struct io_uring_cmd *cmd)
 #endif
 #define exo_uring_complete_in_task(cmd, task) io_uring_cmd_complete_in_task(cmd, task)
 
+/*
+ * What ->uring_cmd returns to a ring that polls. 6.1 has such a request polled whenever it didn't fail, so
+ * one that is over must say so as if it had been under way.
+ */
+static inline int exo_uring_issued(struct io_uring_cmd *cmd, int ret, unsigned int issue_flags)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	if (ret >= 0) {
+		exo_uring_done(cmd, ret, issue_flags);
+		return -EIOCBQUEUED;
+	}
+#endif
+	return ret;
+}
+
+/*
+ * The same as exo_uring_done() for a command of a ring that polls, in any context: the ring's owner will
+ * see it. The ring may be polled by somebody else, so its caches aren't ours.
+ */
+static inline void exo_uring_polled_done(struct io_uring_cmd *cmd, int ret)
+{
+	exo_uring_done(cmd, ret, IO_URING_F_UNLOCKED);
+}
+
 #endif

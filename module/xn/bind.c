@@ -8,12 +8,16 @@
  * then waits until nothing is in flight. So whoever is in flight never waits for the lock.
  */
 #include <linux/cred.h>
+#include <linux/jiffies.h>
 #include <linux/nospec.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
 #include "xn/xn.h"
+
+/* While a drainer waits, he looks so often for what is polled. */
+#define DRAIN_POLL msecs_to_jiffies(10)
 
 /* Of all bindings: a binding, and its disk, may be gone when the last I/O wakes who waited for it. */
 static DECLARE_WAIT_QUEUE_HEAD(drained);
@@ -30,9 +34,13 @@ void exo_xn_binding_end(struct exo_xn_binding *binding)
 		wake_up_all(&drained);
 }
 
+/* The disk's lock is held. Who should poll for it may not. */
 static void wait_inflight(struct exo_xn_binding *binding)
 {
-	wait_event(drained, !atomic_read(&binding->inflight));
+	do {
+		if (atomic_read(&binding->inflight))
+			exo_xn_polled_drain(binding->disk);
+	} while (!wait_event_timeout(drained, !atomic_read(&binding->inflight), DRAIN_POLL));
 }
 
 /* No I/O begins any more. The disk's lock is held. */

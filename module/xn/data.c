@@ -58,6 +58,10 @@ static __always_inline void tell(struct exo_xn_req *req, int ret, bool commit)
 	struct io_uring_cmd *ucmd = req->ucmd;
 	struct exo_xn_wait *wait = req->wait;
 
+	if (req->iopoll) {
+		exo_xn_polled_tell(req, ret);
+		return;
+	}
 	bio_put(&req->bio);
 	if (ucmd) {
 		*(int *)ucmd->pdu = ret;
@@ -94,7 +98,7 @@ static void commit_work(struct work_struct *work)
 static __always_inline int result(const struct exo_xn_req *req)
 {
 	if (unlikely(req->status))
-		return -EIO;
+		return req->status == BLK_STS_AGAIN ? -EAGAIN : -EIO;
 	if (EXO_XN_CHECKED && req->kind == EXO_XN_IO_WRITE) {
 		exo_xn_reg_wrote(req->binding->disk, req->block, req->count);
 		exo_xn_written(req->binding->disk->xn, req->block, req->count);
@@ -148,6 +152,8 @@ static void end_io(struct bio *bio)
 	unpin(bio);
 	if (bio != &req->bio)
 		bio_put(bio);
+	if (req->polled)
+		atomic_dec(&req->binding->disk->polled);
 	if (atomic_dec_and_test(&req->pending))
 		complete_req(req);
 }
@@ -365,8 +371,9 @@ static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
 static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *binding,
 					 const struct exo_xn_io *io, u32 count, const u32 *frames,
 					 struct io_uring_cmd *ucmd, struct exo_xn_wait *wait,
-					 bool nowait)
+					 unsigned int issue_flags)
 {
+	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
 	u64 block = binding->block + io->offset;
 	bool commit = io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
 		      !exo_xn_init_durable(binding->disk->xn, block, count);
@@ -390,6 +397,8 @@ static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *bi
 	plan.req->status = BLK_STS_OK;
 	plan.req->kind = io->kind;
 	plan.req->commit = commit;
+	plan.req->iopoll = issue_flags & IO_URING_F_IOPOLL;
+	plan.req->polled = false;
 	plan.req->binding = binding;
 	plan.req->block = block;
 	plan.req->count = count;
@@ -400,6 +409,8 @@ static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *bi
 		plan_drop(plan.req, plan.more);
 		goto err_binding;
 	}
+	if (plan.req->iopoll)
+		exo_xn_polled_begin(plan.req, plan.bios, nowait);
 	return plan_submit(&plan) ? complete_now(plan.req) : -EIOCBQUEUED;
 
 err_binding:
@@ -554,7 +565,7 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 	disk = binding->disk;
 	kref_get(&disk->ref);
 	init_completion(&wait.done);
-	ret = submit(env, binding, io, io->count, frames, NULL, &wait, false);
+	ret = submit(env, binding, io, io->count, frames, NULL, &wait, 0);
 	if (ret == -EIOCBQUEUED) {
 		wait_for_completion_io(&wait.done);
 		ret = wait.ret;
@@ -566,7 +577,7 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 }
 
 static noinline int uring_many(struct exo_env *env, const struct exo_xn_io *io,
-			       struct io_uring_cmd *ucmd, bool nowait)
+			       struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	u32 frames[EXO_XN_IO_BLOCKS] __attribute__((__uninitialized__));
 	struct exo_xn_binding *binding;
@@ -574,10 +585,10 @@ static noinline int uring_many(struct exo_env *env, const struct exo_xn_io *io,
 
 	if (ret)
 		return ret;
-	binding = begin(env, io, nowait);
+	binding = begin(env, io, issue_flags & IO_URING_F_NONBLOCK);
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
-	return submit(env, binding, io, io->count, frames, ucmd, NULL, nowait);
+	return submit(env, binding, io, io->count, frames, ucmd, NULL, issue_flags);
 }
 
 static noinline int uring_sleeping(struct exo_env *env, const struct exo_xn_io *io, bool nowait)
@@ -597,7 +608,8 @@ static noinline int uring_sleeping(struct exo_env *env, const struct exo_xn_io *
  * @ucmd: the request
  * @issue_flags: from io_uring
  *
- * Context: process; with IO_URING_F_NONBLOCK it doesn't wait for locks and memory.
+ * Context: process; with IO_URING_F_NONBLOCK it doesn't wait for locks and memory, with IO_URING_F_IOPOLL
+ * exo_xn_iopoll() is asked for it.
  * Return: -EIOCBQUEUED: @ucmd will be completed; -EAGAIN: call again where it may wait; else the
  * result.
  */
@@ -617,14 +629,14 @@ int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		return uring_sleeping(env, io, nowait);
 	/* One block, the usual, has no list to copy in and to go through. */
 	if (io->count != 1)
-		return uring_many(env, io, ucmd, nowait);
+		return uring_many(env, io, ucmd, issue_flags);
 	ret = copy_frames(io, &frame);
 	if (unlikely(ret))
 		return ret;
 	binding = begin(env, io, nowait);
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
-	return submit(env, binding, io, 1, &frame, ucmd, NULL, nowait);
+	return submit(env, binding, io, 1, &frame, ucmd, NULL, issue_flags);
 }
 
 /**

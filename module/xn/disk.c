@@ -37,6 +37,7 @@ static u64 device_blocks(const struct exo_bdev *bdev)
 
 static void disk_close(struct exo_xn_disk_dev *disk)
 {
+	exo_xn_polled_close(disk);
 	exo_bdev_close(&disk->bdev);
 	disk->bdev.bdev = NULL;
 }
@@ -79,6 +80,7 @@ static struct exo_xn_disk_dev *disk_new(u64 user_path)
 	mutex_init(&disk->lock);
 	INIT_LIST_HEAD(&disk->bindings);
 	exo_xn_reg_setup(disk);
+	exo_xn_polled_setup(disk);
 	ret = bioset_init(&disk->bios, 64, offsetof(struct exo_xn_req, bio), BIOSET_NEED_BVECS);
 	if (ret)
 		goto err_free;

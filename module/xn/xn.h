@@ -28,6 +28,7 @@
 #include "env/env.h"
 #include "xn/registry.h"
 
+struct io_comp_batch;
 struct io_uring_cmd;
 struct exo_xn_wait;
 
@@ -50,6 +51,9 @@ struct exo_xn_wait;
  * @requested: bit n: somebody waits for a commit of root n; under @lock
  * @seq: of the last transaction, under @lock
  * @bios: for all I/O; a struct exo_xn_req stands before each bio
+ * @polled: bios of rings that poll, under way on queues that are polled
+ * @sweeping: @sweep is going to run
+ * @sweep: polls for those whom nobody asks for
  * @reg: the buffer registry
  * @name: of the device
  */
@@ -66,6 +70,9 @@ struct exo_xn_disk_dev {
 	unsigned long requested[BITS_TO_LONGS(EXO_XN_ROOTS + 1)];
 	u64 seq;
 	struct bio_set bios;
+	atomic_t polled;
+	bool sweeping;
+	struct delayed_work sweep;
 	struct exo_xn_reg reg;
 	char name[32];
 };
@@ -122,6 +129,8 @@ struct exo_xn_binding {
  * @status: of the first that failed
  * @kind: EXO_XN_IO_READ or EXO_XN_IO_WRITE
  * @commit: the engine must commit before it is complete
+ * @iopoll: of a ring that polls
+ * @polled: its bio is polled
  * @binding: in flight
  * @disk: while @work is queued, with a reference
  * @block: first
@@ -136,6 +145,8 @@ struct exo_xn_req {
 	blk_status_t status;
 	u32 kind;
 	bool commit;
+	bool iopoll;
+	bool polled;
 	struct exo_xn_binding *binding;
 	struct exo_xn_disk_dev *disk;
 	u64 block;
@@ -212,5 +223,13 @@ int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		    unsigned int issue_flags);
 int exo_xn_data_init(void);
 void exo_xn_data_exit(void);
+
+/* xn/poll.c */
+void exo_xn_polled_setup(struct exo_xn_disk_dev *disk);
+void exo_xn_polled_close(struct exo_xn_disk_dev *disk);
+void exo_xn_polled_drain(struct exo_xn_disk_dev *disk);
+void exo_xn_polled_begin(struct exo_xn_req *req, u32 bios, bool nowait);
+void exo_xn_polled_tell(struct exo_xn_req *req, int ret);
+int exo_xn_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob, unsigned int flags);
 
 #endif

@@ -35,6 +35,7 @@ struct options {
 	char *root;
 	unsigned int durable;
 	unsigned int ioctl;
+	unsigned int hipri;
 	unsigned long long extent;
 };
 
@@ -114,6 +115,15 @@ static struct fio_option engine_options[] = {
 		.type = FIO_OPT_STR_SET,
 		.off1 = offsetof(struct options, ioctl),
 		.help = "Wait for each I/O in an ioctl",
+		.category = FIO_OPT_C_ENGINE,
+		.group = FIO_OPT_G_INVALID,
+	},
+	{
+		.name = "exo_hipri",
+		.lname = "poll",
+		.type = FIO_OPT_STR_SET,
+		.off1 = offsetof(struct options, hipri),
+		.help = "Poll for completions, where the device has queues for that",
 		.category = FIO_OPT_C_ENGINE,
 		.group = FIO_OPT_G_INVALID,
 	},
@@ -275,6 +285,10 @@ static int check_options(struct thread_data *td)
 		log_err("exo-fio: exo_extent must be a multiple of %u\n", FIO_BLOCK);
 		return 1;
 	}
+	if (o->ioctl && o->hipri) {
+		log_err("exo-fio: exo_hipri polls an io_uring: not together with exo_ioctl\n");
+		return 1;
+	}
 	for (ddir = 0; ddir < DDIR_RWDIR_CNT; ddir++) {
 		if (td->o.min_bs[ddir] % FIO_BLOCK || td->o.max_bs[ddir] > EXO_XN_IO_BLOCKS * FIO_BLOCK ||
 		    o->extent % td->o.max_bs[ddir] || td->o.min_bs[ddir] != td->o.max_bs[ddir]) {
@@ -378,10 +392,13 @@ static int hook_post_init(struct thread_data *td)
 			 IORING_SETUP_DEFER_TASKRUN,
 		.cq_entries = td->o.iodepth,
 	};
+	const struct options *o = td->eo;
 	int fd = exo_env_fd(job->env), ret;
 
-	if (((struct options *)td->eo)->ioctl)
+	if (o->ioctl)
 		return 0;
+	if (o->hipri)
+		params.flags |= IORING_SETUP_IOPOLL;
 	ret = io_uring_queue_init_params(td->o.iodepth, &job->ring, &params);
 	if (ret)
 		return complain("no io_uring", ret);
