@@ -402,7 +402,8 @@ static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)
  *
  * Return: 0; -ENOENT: no such root, or a unit has not been read, or was forgotten since; -EACCES: acl, or the root is quarantined; -EINVAL;
  * -EBUSY: a block isn't free, has several references, or a unit that is freed owns something; -E2BIG: owns of a unit says
- * too much; -EDQUOT; -ENOSPC: commit first, the log has no room for more; -ENOMEM; -EIO. The state is as before then.
+ * too much; -EDQUOT: blocks that wait for a commit count; -ENOSPC: commit first, the log has no room for more; -ENOMEM;
+ * -EIO. The state is as before then.
  */
 int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 		 const struct exo_xn_step_core *steps, u32 nr_steps, u32 *out_step, u64 *out_block)

@@ -111,11 +111,12 @@ int exo_xn_roots_load(struct exo_xn *xn)
 }
 
 /**
- * exo_xn_uid_blocks() - what a uid has
+ * exo_xn_uid_blocks() - what a uid has, or keeps from others
  * @xn: disk
  * @uid: any
  *
- * Context: disk lock. Return: blocks of all its roots, and of the templates that it installed.
+ * Context: disk lock. Return: blocks of all its roots, those that wait for a commit, too (INV-XN-27), and of the templates that it
+ * installed.
  */
 u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
 {
@@ -124,7 +125,7 @@ u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
 
 	for (i = 1; i <= EXO_XN_ROOTS; i++)
 		if (xn->roots[i] && xn->roots[i]->pub.uid == uid)
-			blocks += xn->roots[i]->pub.blocks;
+			blocks += xn->roots[i]->pub.blocks + xn->roots[i]->pub.waiting;
 	for (i = 1; i <= EXO_XN_TEMPLATES; i++)
 		if (xn->templates[i] && xn->templates[i]->uid == uid)
 			blocks += xn->templates[i]->blocks;
@@ -377,6 +378,7 @@ static int wipe_map(struct exo_xn *xn, struct exo_xn_core_root *root, u64 index,
 			if (*entry & EXO_XN_ENTRY_TAKEN) {
 				xn->waiting++;
 				root->pub.blocks -= !!root->pub.blocks;
+				root->pub.waiting++;
 			}
 			*entry = EXO_XN_ENTRY_REF | root->pub.number;
 		}

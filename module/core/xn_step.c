@@ -144,10 +144,11 @@ static int step_alloc(struct exo_xn_change *c, const struct exo_xn_step_core *st
 
 	if (!may(c, parent, EXO_XN_MAY_ALLOC, step->slot, step->block, step->count))
 		return -EACCES;
+	/* INV-XN-27: what this change frees counts, too. */
 	if (step->count > c->room)
 		return -EDQUOT;
 	if (root->pub.max_blocks && !c->who->admin &&
-	    root->pub.blocks + c->more + step->count > root->pub.max_blocks + c->less)
+	    root->pub.blocks + root->pub.waiting + c->more + step->count > root->pub.max_blocks)
 		return -EDQUOT;
 	c->room -= step->count;
 	c->more += step->count;

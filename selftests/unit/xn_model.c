@@ -27,6 +27,15 @@ u64 m_blocks_of(const struct model *m, u32 root)
 	return n;
 }
 
+static u64 waiting_of(const struct model *m, u32 root)
+{
+	u64 i, n = 0;
+
+	for (i = 0; i < M_BLOCKS; i++)
+		n += m->now.block[i].waiting == root;
+	return n;
+}
+
 u64 m_blocks_of_uid(const struct model *m, u32 uid)
 {
 	/* The template is the admin's. */
@@ -35,7 +44,7 @@ u64 m_blocks_of_uid(const struct model *m, u32 uid)
 
 	for (i = 0; i < M_ROOTS; i++)
 		if (m->now.root[i].used && m->now.root[i].uid == uid)
-			n += m_blocks_of(m, i + 1);
+			n += m_blocks_of(m, i + 1) + waiting_of(m, i + 1);
 	return n;
 }
 
@@ -102,8 +111,6 @@ struct change {
 	const struct m_who *who;
 	u32 root;
 	u64 room;
-	u64 more;
-	u64 less;
 	bool wrong;	/* owns will not agree */
 	bool owning;	/* a unit that goes owns something */
 	bool loop;	/* a unit would be above itself, by one of several ways */
@@ -165,10 +172,9 @@ static int do_alloc(struct change *c, struct m_unit *parent, const struct m_step
 	if (s->count > c->room)
 		return -EDQUOT;
 	if (root->max && !c->who->admin &&
-	    m_blocks_of(c->m, c->root) + c->less + s->count > root->max + c->less)
+	    m_blocks_of(c->m, c->root) + waiting_of(c->m, c->root) + s->count > root->max)
 		return -EDQUOT;
 	c->room -= s->count;
-	c->more += s->count;
 	if (s->block >= c->m->blocks || s->count > c->m->blocks - s->block)
 		return -EINVAL;
 	for (i = s->block; i < s->block + s->count; i++)
@@ -228,8 +234,6 @@ static int do_free(struct change *c, struct m_unit *parent, const struct m_step 
 		if (s->block == c->m->now.root[c->root - 1].block || s->count != 1)
 			return -EINVAL;
 	}
-	if (s->kind == EXO_XN_FREE_STEP)
-		c->less += s->count;
 	ret = give(c, s, s->kind == EXO_XN_FREE_STEP ? 1 : 2);
 	if (ret)
 		return ret;

@@ -700,6 +700,7 @@ static void compare(void)
 	exo_xn_stat(r.xn, &stat);
 	CHECK_EQ(stat.free, nr_free);
 	CHECK_EQ(stat.waiting, waiting);
+	CHECK_EQ(exo_xn_uid_blocks(r.xn, uid), m_blocks_of_uid(&r.m, uid));
 	for (root = 1; root <= M_ROOTS; root++)
 		if (r.m.now.root[root - 1].used)
 			CHECK_EQ(exo_xn_root(r.xn, r.m.now.root[root - 1].number)->blocks, m_blocks_of(&r.m, root));

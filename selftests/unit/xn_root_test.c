@@ -193,3 +193,35 @@ TEST(exo_xn_root__who_is_right_leaves_quarantine)
 	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 1, AT + 2, 1, EXO_XN_DATA), 0);
 	host_end(&h);
 }
+
+/* INV-XN-27: who allocates and frees and never commits keeps no more from others than he may have. */
+TEST(exo_xn_root__blocks_that_wait_are_in_the_quota)
+{
+	struct exo_xn_stat before, after;
+	struct host h;
+	u64 i;
+	int ret = 0, limit;
+
+	for (limit = 0; limit < 2; limit++) {
+		host_begin_quota(&h, limit ? 0 : QUOTA);
+		if (limit)
+			CHECK_EQ(exo_xn_root_limit(h.xn, h.root, QUOTA - 1), 0);
+		exo_xn_stat(h.xn, &before);
+		for (i = 0; i < 2ULL * QUOTA; i++) {
+			ret = host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT + i, 1, EXO_XN_DATA);
+			if (ret)
+				break;
+			CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), 0, AT + i, 1, EXO_XN_DATA), 0);
+		}
+		CHECK_EQ(ret, -EDQUOT);
+		/* The template, which no limit of a root counts, and its first unit, were there. */
+		CHECK_EQ(i, QUOTA - 2);
+		exo_xn_stat(h.xn, &after);
+		CHECK_EQ(before.free - after.free, QUOTA - 2);
+		CHECK_EQ(exo_xn_uid_blocks(h.xn, host_user.uid), QUOTA);
+		CHECK_EQ(host_commit(&h), 0);
+		CHECK_EQ(exo_xn_uid_blocks(h.xn, host_user.uid), 2);
+		CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, QUOTA - 2, EXO_XN_DATA), 0);
+		host_end(&h);
+	}
+}

@@ -206,7 +206,7 @@ struct exo_xn_trim {
  * @out_roots: roots
  * @out_commits: transactions since it was attached
  * @out_uid_blocks: quota of a uid, 0: none
- * @out_my_blocks: of the caller's uid
+ * @out_my_blocks: of the caller's uid, with those that wait for a commit of his roots
  * @out_uuid: made at the format
  * @out_name: of the device
  */
