@@ -154,7 +154,8 @@ int exo_view_enter(struct exo_env *env, u32 number, struct exo_view **out_view)
 
 	if (unlikely(!mm))
 		return -EACCES;
-	if (mmap_read_lock_killable(mm))
+	/* The attempt is cheaper than the killable lock, also where that doesn't wait. */
+	if (!likely(mmap_read_trylock(mm)) && mmap_read_lock_killable(mm))
 		return -EINTR;
 	view = view_hinted(env, number);
 	if (unlikely(!view)) {
