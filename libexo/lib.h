@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include <exo/libexo.h>
@@ -121,8 +122,18 @@ static inline int sys_err(const void *ptr)
 #define OPTS_HAS(opts, field) \
 	((opts) && (opts)->sz >= offsetof(__typeof__(*(opts)), field) + sizeof((opts)->field))
 #define OPTS_GET(opts, field, fallback) (OPTS_HAS(opts, field) ? (opts)->field : (fallback))
+int lib_opts_check_tail(const void *opts, size_t known, size_t sz);
+
 /* 0; -EINVAL: too short to be one; -E2BIG: more is set than this library knows. */
-int lib_opts_check(const void *opts, size_t known);
+static inline int lib_opts_check(const void *opts, size_t known)
+{
+	size_t sz;
+
+	if (!opts)
+		return 0;
+	memcpy(&sz, opts, sizeof(sz));
+	return sz == known ? 0 : lib_opts_check_tail(opts, known, sz);
+}
 
 static inline void env_get(struct exo_env *env)
 {

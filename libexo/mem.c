@@ -2,10 +2,10 @@
 /* Frames: allocation, sharing, the pool, revocation. Large batches are cut up. */
 #include "lib.h"
 
-/* How many of an array of frames one call may name; a 2 MiB frame is 512 pages. */
-static uint32_t chunk_of(const struct exo_env *env, uint32_t frames_each)
+/* How many of an array of frames one call may name. @order: EXO_HUGE_ORDER for 2 MiB ones, or 0. */
+static uint32_t chunk_of(const struct exo_env *env, uint32_t order)
 {
-	uint32_t chunk = env->info.out_max_pages / frames_each;
+	uint32_t chunk = env->info.out_max_pages >> order;
 
 	return chunk ? chunk : 1;
 }
@@ -13,7 +13,7 @@ static uint32_t chunk_of(const struct exo_env *env, uint32_t frames_each)
 static int for_frames(struct exo_env *env, unsigned int cmd, const uint32_t *frames, uint32_t count,
 		      uint32_t *out_done)
 {
-	uint32_t chunk = chunk_of(env, 1);
+	uint32_t chunk = chunk_of(env, 0);
 	uint32_t done = 0;
 	int ret = 0;
 
@@ -52,7 +52,7 @@ static void alloc_arg(struct exo_mem_alloc *arg, const struct exo_mem_alloc_opts
 }
 
 /* More frames than one call may name. */
-static int alloc_chunks(struct exo_env *env, struct exo_mem_alloc *arg, uint32_t chunk,
+static __attribute__((noinline)) int alloc_chunks(struct exo_env *env, struct exo_mem_alloc *arg, uint32_t chunk,
 			uint32_t *out_done)
 {
 	uint32_t left = arg->count, n;
@@ -72,25 +72,18 @@ static int alloc_chunks(struct exo_env *env, struct exo_mem_alloc *arg, uint32_t
 	return ret;
 }
 
-static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts, uint32_t *frames,
-		      uint32_t count, uint32_t *out_done)
+/* As many as it takes; *out_done is set in any case. */
+static inline int alloc_some(struct exo_env *env, struct exo_mem_alloc *arg, uint32_t *out_done)
 {
-	struct exo_mem_alloc arg = {
-		.size = sizeof(arg),
-		.count = count,
-		.frames_ptr = (uintptr_t)frames,
-	};
-	uint32_t how, chunk;
+	uint32_t how = arg->flags & EXO_ALLOC_HOW_MASK;
+	uint32_t chunk = chunk_of(env, how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0);
 	int ret;
 
-	alloc_arg(&arg, opts);
-	how = arg.flags & EXO_ALLOC_HOW_MASK;
-	chunk = chunk_of(env, how == EXO_ALLOC_HUGE ? EXO_HUGE_FRAMES : 1);
 	/* One run can't be made of several; the module says whether it is too long. */
-	if (count > chunk && how != EXO_ALLOC_CONTIG)
-		return alloc_chunks(env, &arg, chunk, out_done);
-	ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, &arg);
-	*out_done = arg.out_done;
+	if (arg->count > chunk && how != EXO_ALLOC_CONTIG)
+		return alloc_chunks(env, arg, chunk, out_done);
+	ret = sys_ioctl(env->fd, EXO_MEM_ALLOC, arg);
+	*out_done = arg->out_done;
 	return ret;
 }
 
@@ -111,12 +104,19 @@ static int alloc_some(struct exo_env *env, const struct exo_mem_alloc_opts *opts
 EXPORT int exo_mem_alloc(struct exo_env *env, const struct exo_mem_alloc_opts *opts,
 			 uint32_t *frames, uint32_t count, uint32_t *out_done)
 {
+	struct exo_mem_alloc arg = {
+		.size = sizeof(arg),
+		.count = count,
+		.frames_ptr = (uintptr_t)frames,
+	};
 	uint32_t done = 0;
 	int ret;
 
 	ret = lib_opts_check(opts, sizeof(*opts));
-	if (!ret)
-		ret = alloc_some(env, opts, frames, count, &done);
+	if (!ret) {
+		alloc_arg(&arg, opts);
+		ret = alloc_some(env, &arg, &done);
+	}
 	if (out_done)
 		*out_done = done;
 	else if (ret && done)

@@ -176,13 +176,10 @@ void lib_free(void *ptr)
 	errno = saved;
 }
 
-int lib_opts_check(const void *opts, size_t known)
+int lib_opts_check_tail(const void *opts, size_t known, size_t sz)
 {
-	size_t sz, i;
+	size_t i;
 
-	if (!opts)
-		return 0;
-	memcpy(&sz, opts, sizeof(sz));
 	if (sz < sizeof(sz))
 		return -EINVAL;
 	for (i = known; i < sz; i++)
