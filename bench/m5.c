@@ -338,7 +338,7 @@ static void rows(struct giver *giver, const char *id, const char *batch_id, cons
 	peer = with_taker(memfd_take, memfd_give, NULL) - bench_zero_cost();
 	ours = exo_figure(giver, 1);
 	bench_row(id, measure, ours, peer, peer_name,
-		  "of both, the message and the switch alone are %.0f; of ours, two ioctls that do nothing are %.0f and all that they do %.0f (a fifth of it two MACs). Did they nothing at all, it would be %.2f x. Without the message: %.0f and %.0f, %.1f x",
+		  "of both, the message and the switch alone are %.0f; of ours, two ioctls that do nothing are %.0f and all that they do %.0f (an eighth of it the MAC). Did they nothing at all, it would be %.2f x. Without the message: %.0f and %.0f, %.1f x",
 		  bare, calls, ours - bare - calls, peer / (bare + calls), ours - bare,
 		  peer - bare, (peer - bare) / (ours - bare));
 	ours = exo_figure(giver, BATCH);

@@ -238,30 +238,29 @@ err_fault:
 	return false;
 }
 
-/* The capability of one. */
-static __always_inline bool tell_sealed(struct exo_cap __user *user, u16 rights, u32 nr,
-					u64 generation)
+static __always_inline void make_cap(struct exo_cap *cap, u16 rights, u32 nr, u64 generation)
 {
-	struct exo_cap cap = {
+	*cap = (struct exo_cap) {
 		.kind = EXO_CAP_FRAME,
 		.rights = rights,
 		.object = nr,
 		.generation = generation,
 	};
-
-	exo_cap_seal(&cap);
-	return tell_cap(user, &cap);
+	exo_cap_seal(cap);
 }
 
 /* Those of some, if they are wanted. */
 static bool tell_caps(const struct request *req, u32 at, const u32 *frames, u32 n,
 		      const u64 *generations)
 {
+	struct exo_cap cap;
 	u32 i;
 
-	for (i = 0; req->rights && i < n; i++)
-		if (!tell_sealed(req->caps + at + i, req->rights, frames[i], generations[i]))
+	for (i = 0; req->rights && i < n; i++) {
+		make_cap(&cap, req->rights, frames[i], generations[i]);
+		if (!tell_cap(req->caps + at + i, &cap))
 			return false;
+	}
 	return true;
 }
 
@@ -521,7 +520,7 @@ static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *
 	u32 __user *user = u64_to_user_ptr(cmd->frames_ptr);
 	struct exo_mem_env *mem = exo_mem(env);
 	struct exo_frame *frame;
-	u64 generation;
+	struct exo_cap cap;
 	u32 nr, mine;
 	int ret;
 
@@ -542,13 +541,17 @@ static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *
 	frame = exo_frame_known(nr);
 	if (unlikely(frame->last_owner != env->number))
 		clear_highpage(frame->page);
+	/* While it has no owner its generation doesn't change. */
+	if (cmd->rights)
+		make_cap(&cap, cmd->rights, nr, frame->generation);
 	spin_lock(&mem->frames_lock);
-	generation = own_locked(mem, frame, 1);
+	if (cmd->rights)
+		exo_frame_seal(frame, &cap);
+	own_locked(mem, frame, 1);
 	spin_unlock(&mem->frames_lock);
 	exo_revoke_held(mem, 1);
 
-	if (likely(!put_user(nr, user) &&
-		   (!cmd->rights || tell_sealed(user_cap, cmd->rights, nr, generation)))) {
+	if (likely(!put_user(nr, user) && (!cmd->rights || tell_cap(user_cap, &cap)))) {
 		cmd->out_done = 1;
 		return 0;
 	}

@@ -87,7 +87,8 @@ struct exo_binding {
  *	view->flushed >= stale, or that view is no more
  * @more: further bindings
  * @payer: QUARANTINED: the user that is charged, with a reference (then there are no bindings)
- * @last_owner: number of the environment that last held it, 0: Linux
+ * @last_owner: while it isn't TAKEN: number of the environment that last held it, 0: Linux
+ * @mac: while @sealed: MAC of the capability that was made when the frame was allocated
  * @held: in owner's mem->held (2 MiB frame: only the first entry); QUARANTINED: in the list of
  *	those
  * @phase: enum exo_frame_phase
@@ -95,6 +96,7 @@ struct exo_binding {
  * @nr: its number
  * @flags: EXO_FRAME_SHARED, EXO_FRAME_LOGGED; the module's own, not those of the table
  * @nr_more: how many are in @more
+ * @sealed: first word of that capability; 0: none was made, or it was revoked
  */
 struct exo_frame {
 	struct page *page;
@@ -112,13 +114,17 @@ struct exo_frame {
 		struct list_head more;
 		struct exo_user *payer;
 	};
-	u64 last_owner;
+	union {
+		u64 last_owner;
+		u64 mac;
+	};
 	struct list_head held;
 	u8 phase;
 	u8 order;
 	u8 flags;
 	u16 nr_more;
 	u32 nr;
+	u32 sealed;
 };
 
 /*
@@ -143,6 +149,52 @@ static inline struct exo_frame *exo_frame(u32 nr)
 static inline struct exo_frame *exo_frame_known(u32 nr)
 {
 	return exo_blocks[nr >> EXO_BLOCK_SHIFT] + (nr & (EXO_BLOCK_FRAMES - 1));
+}
+
+/* A new generation: capabilities that were made before are void. The owner is locked. */
+static inline void exo_frame_renew(struct exo_frame *frame)
+{
+	WRITE_ONCE(frame->sealed, 0);
+	/* Pairs with the first barrier of exo_frame_made(). */
+	smp_wmb();
+	WRITE_ONCE(frame->generation, exo_cap_next_generation());
+}
+
+/* The first word of a capability. */
+static inline u64 exo_cap_head(const struct exo_cap *cap)
+{
+	return (u64)cap->reserved << 32 | (u32)cap->rights << 16 | cap->kind;
+}
+
+/* Remember the capability that is made with a frame. The environment that gets both is locked. */
+static inline void exo_frame_seal(struct exo_frame *frame, const struct exo_cap *cap)
+{
+	WRITE_ONCE(frame->mac, cap->mac);
+	/* Pairs with the second barrier of exo_frame_made(). */
+	smp_wmb();
+	WRITE_ONCE(frame->sealed, exo_cap_head(cap));
+}
+
+/*
+ * Is this the capability that was made with the frame? Then it is authentic, and its MAC needn't be
+ * computed again (INV-CAP-8). All of it is compared at once, in constant time (INV-CAP-4). Without a
+ * lock: that the generation is the same before and after says that all belonged to it. Whether it
+ * still is the frame's is to be looked at with the owner locked.
+ */
+static inline bool exo_frame_made(const struct exo_frame *frame, const struct exo_cap *cap)
+{
+	u64 sealed, diff = READ_ONCE(frame->generation) ^ cap->generation;
+
+	smp_rmb();
+	sealed = READ_ONCE(frame->sealed);
+	smp_rmb();
+	diff |= READ_ONCE(frame->mac) ^ cap->mac;
+	smp_rmb();
+	diff |= READ_ONCE(frame->generation) ^ cap->generation;
+	diff |= (sealed ^ exo_cap_head(cap)) | (frame->nr ^ cap->object);
+	/* Keeps the compiler from comparing piecewise. */
+	OPTIMIZER_HIDE_VAR(diff);
+	return !diff && sealed;
 }
 
 /* First entry of the frame that @nr is part of: itself, or the head of its 2 MiB frame. */

@@ -56,7 +56,7 @@ void exo_frame_give_up_locked(struct exo_mem_env *mem, struct exo_frame *frame)
 
 	lockdep_assert_held(&mem->leave_lock);
 	lockdep_assert_held(&mem->frames_lock);
-	WRITE_ONCE(frame->generation, exo_cap_next_generation());
+	exo_frame_renew(frame);
 	for (i = 0; i < span; i++)
 		frame[i].phase = EXO_PHASE_LEAVING;
 	list_del_init(&frame->held);

@@ -125,7 +125,7 @@ static int renew(struct exo_mem_env *mem, struct exo_frame *frame, u64 generatio
 	spin_lock(&mem->frames_lock);
 	if (frame->owner == mem->env && frame->phase == EXO_PHASE_TAKEN &&
 	    frame->generation == generation) {
-		WRITE_ONCE(frame->generation, exo_cap_next_generation());
+		exo_frame_renew(frame);
 		ret = 0;
 	}
 	spin_unlock(&mem->frames_lock);
@@ -329,10 +329,10 @@ out:
 }
 
 /* The MAC is right. @view: entered, to bind there, or NULL. */
-static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_view *view)
+static __always_inline int import(struct exo_env *env, struct exo_mem_import *cmd,
+				  struct exo_frame *frame, struct exo_view *view)
 {
 	struct exo_offer offer = { cmd->cap.generation, cmd->cap.rights };
-	struct exo_frame *frame = exo_frame(cmd->cap.object);
 	bool own = READ_ONCE(frame->owner) == env;
 	int ret, order = READ_ONCE(frame->order);
 
@@ -359,6 +359,12 @@ static int import(struct exo_env *env, struct exo_mem_import *cmd, struct exo_vi
 	return 0;
 }
 
+static noinline int import_only(struct exo_env *env, struct exo_mem_import *cmd,
+				struct exo_frame *frame)
+{
+	return import(env, cmd, frame, NULL);
+}
+
 static bool import_ok(const struct exo_mem_import *cmd)
 {
 	if (cmd->flags & EXO_IMPORT_BIND)
@@ -380,21 +386,24 @@ static bool import_ok(const struct exo_mem_import *cmd)
 int exo_mem_import_op(struct exo_env *env, void *arg)
 {
 	struct exo_mem_import *cmd = arg;
-	struct exo_view *view;
+	struct exo_frame *frame = exo_frame(cmd->cap.object);
+	struct exo_view *view = NULL;
 	int ret;
 
 	if (!import_ok(cmd))
 		return -EINVAL;
 	/* Before any lock: it sleeps if the answer is no. */
-	ret = exo_cap_authentic(env, &cmd->cap, EXO_CAP_FRAME);
-	if (ret)
-		return ret;
+	if (unlikely(!frame || !exo_frame_made(frame, &cmd->cap))) {
+		ret = exo_cap_authentic(env, &cmd->cap, EXO_CAP_FRAME);
+		if (ret)
+			return ret;
+	}
 	if (!(cmd->flags & EXO_IMPORT_BIND))
-		return import(env, cmd, NULL);
+		return import_only(env, cmd, frame);
 	ret = exo_view_enter(env, cmd->view, &view);
 	if (ret)
 		return ret;
-	ret = import(env, cmd, view);
+	ret = import(env, cmd, frame, view);
 	exo_view_leave(view);
 	trace_exo_bind(env->number, cmd->view, 1, !ret, ret);
 	return ret;
