@@ -5,7 +5,8 @@
  *   report RESULTS.json RESULTS.md BOOT.json...
  *
  * A boot's file is what exobench wrote. Its rows replace those with the same ids; rows of ids that it
- * has not stay. With no boot, RESULTS.md is written from RESULTS.json alone.
+ * has not stay, and so do the conditions of other boots. With no boot, RESULTS.md is written from
+ * RESULTS.json alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -157,7 +158,25 @@ static void drop_replaced(cJSON *rows, const cJSON *fresh)
 	}
 }
 
-static void merge(cJSON *rows, cJSON *conditions, const char *path)
+/* What a table of boots tells apart: the same under the same name needs no second line. */
+static int same_conditions(const cJSON *a, const cJSON *b)
+{
+	return !strcmp(text_of(a, "boot"), text_of(b, "boot")) &&
+	       !strcmp(text_of(a, "clock"), text_of(b, "clock")) &&
+	       number_of(a, "processors") == number_of(b, "processors") &&
+	       number_of(a, "memory_mib") == number_of(b, "memory_mib");
+}
+
+static void drop_boot(cJSON *boots, const cJSON *fresh)
+{
+	int i;
+
+	for (i = cJSON_GetArraySize(boots) - 1; i >= 0; i--)
+		if (same_conditions(cJSON_GetArrayItem(boots, i), fresh))
+			cJSON_DeleteItemFromArray(boots, i);
+}
+
+static void merge(cJSON *rows, cJSON *boots, const char *path)
 {
 	cJSON *boot = read_json(path), *fresh, *row;
 
@@ -167,8 +186,17 @@ static void merge(cJSON *rows, cJSON *conditions, const char *path)
 	drop_replaced(rows, fresh);
 	cJSON_ArrayForEach(row, fresh)
 		cJSON_AddItemToArray(rows, cJSON_Duplicate(row, 1));
-	cJSON_AddItemToArray(conditions, cJSON_DetachItemFromObject(boot, "conditions"));
+	drop_boot(boots, cJSON_GetObjectItem(boot, "conditions"));
+	cJSON_AddItemToArray(boots, cJSON_DetachItemFromObject(boot, "conditions"));
 	cJSON_Delete(boot);
+}
+
+/* The array of that name, empty where there is none yet. */
+static cJSON *array_of(cJSON *results, const char *name)
+{
+	cJSON *array = cJSON_GetObjectItem(results, name);
+
+	return array ? array : cJSON_AddArrayToObject(results, name);
 }
 
 static int is_bar_of(const struct bar *bar, const char *id)
@@ -481,7 +509,7 @@ static void write_report(const char *path, const cJSON *json, const cJSON *condi
 
 int main(int argc, char **argv)
 {
-	cJSON *rows, *conditions = cJSON_CreateArray();
+	cJSON *results, *rows, *boots;
 	char *text;
 	FILE *f;
 	int i;
@@ -490,18 +518,19 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: report RESULTS.json RESULTS.md [BOOT.json...]\n");
 		return 2;
 	}
-	rows = read_json(argv[1]);
-	if (!rows)
-		rows = cJSON_CreateArray();
+	results = read_json(argv[1]);
+	if (!results)
+		results = cJSON_CreateObject();
+	boots = array_of(results, "boots");
+	rows = array_of(results, "rows");
 	for (i = 3; i < argc; i++)
-		merge(rows, conditions, argv[i]);
-	text = cJSON_Print(rows);
+		merge(rows, boots, argv[i]);
+	text = cJSON_Print(results);
 	f = fopen(argv[1], "w");
 	if (!f || fprintf(f, "%s\n", text) < 0 || fclose(f))
 		die("cannot write", argv[1]);
-	write_report(argv[2], rows, conditions);
+	write_report(argv[2], rows, boots);
 	free(text);
-	cJSON_Delete(rows);
-	cJSON_Delete(conditions);
+	cJSON_Delete(results);
 	return 0;
 }
