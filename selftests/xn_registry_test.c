@@ -784,7 +784,33 @@ TEST(quota__charged)
 
 /* Races ------------------------------------------------------------------------------------------ */
 
-static _Atomic uint32_t *counter;
+/* What the children share: memory of all. */
+static struct race {
+	_Atomic uint32_t owner[3];	/* who has the lock of each block, 0: nobody */
+	_Atomic uint32_t locking[4];	/* by child: it may have a lock */
+	_Atomic bool killed;		/* the last child is, and may have left its name */
+	_Atomic bool no_locks;
+} *race;
+
+/* Locks are of an entry: when its block is freed the next one has none. So none is taken after that begins. */
+static bool lock_one(int fd, const struct exo_xn_entry *e, uint32_t me)
+{
+	uint32_t before;
+	bool had;
+
+	race->locking[me] = 1;
+	had = !race->no_locks && !try_lock(fd, e->out_entry, 1, EXO_XN_EXCLUSIVE);
+	if (had) {
+		/* One at a time, of each block. */
+		before = atomic_exchange(&race->owner[e->block - block], me + 1);
+		if (before != 4 || !race->killed)
+			ASSERT_EQ(before, 0);
+		race->owner[e->block - block] = 0;
+		try_lock(fd, e->out_entry, 1, EXO_XN_UNLOCK);
+	}
+	race->locking[me] = 0;
+	return had;
+}
 
 static void race_child(void *arg)
 {
@@ -825,14 +851,7 @@ static void race_child(void *arg)
 			speculate(fd, block, 3);
 			break;
 		case 5:
-			/* Locks are of an entry: when its block is freed the next one has none. */
-			if (test_late(start, 800) || try_lock(fd, e[i].out_entry, 1, EXO_XN_EXCLUSIVE))
-				break;
-			/* One at a time, of each block. */
-			ASSERT_EQ(atomic_fetch_add(&counter[e[i].block - block], 1), 0);
-			atomic_fetch_sub(&counter[e[i].block - block], 1);
-			n++;
-			try_lock(fd, e[i].out_entry, 1, EXO_XN_UNLOCK);
+			n += lock_one(fd, &e[i], (uint32_t)(uintptr_t)arg);
 			break;
 		case 6:
 			t_revoke(fd, 0, 1, 0, &(uint32_t){ 0 });
@@ -906,6 +925,17 @@ TEST(data__frames_are_copied_first)
 	end(fd);
 }
 
+/* Of those that aren't killed. */
+static void stop_locks(void)
+{
+	int i;
+
+	race->no_locks = true;
+	for (i = 0; i < 3; i++)
+		while (race->locking[i])
+			test_sleep_ms(1);
+}
+
 /* Catches: what goes wrong when entries are used, freed, written and taken at once. */
 TEST(race__all_at_once)
 {
@@ -913,17 +943,19 @@ TEST(race__all_at_once)
 	pid_t pid[4];
 	uint64_t start;
 
-	counter = test_shared(4096);
+	race = test_shared(sizeof(*race));
 	for (i = 0; i < 4; i++)
 		pid[i] = test_spawn(race_child, (void *)(uintptr_t)i);
 	start = test_now_ns();
 	for (i = 0; !test_late(start, 2000); i++) {
 		if (i == 20) {
+			race->killed = true;
 			kill(pid[3], SIGKILL);
 			test_wait(pid[3]);
 		}
 		test_sleep_ms(10);
 		if (i % 8 == 7 && i > 100) {
+			stop_locks();
 			ASSERT_EQ(xt_shrink(fd, disk, root, parent, &unit, 0), 0);
 			ASSERT_EQ(xt_commit(fd, disk, root), 0);
 			ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, 3, EXO_XN_DATA, 0), 0);
