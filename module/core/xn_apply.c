@@ -199,7 +199,7 @@ static bool too_dirty(const struct exo_xn_change *c)
 
 	if (xn->budgets + sum <= xn->memory_max / 2)
 		return false;
-	for (i = 1; i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i] && xn->roots[i]->pub.uid == c->root->pub.uid)
 			sum += xn->roots[i]->budget;
 	return sum > (most > exo_xn_budget(xn) ? most : exo_xn_budget(xn));

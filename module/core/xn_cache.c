@@ -128,7 +128,7 @@ static void stubs_out(struct exo_xn *xn, u64 target)
 	do {
 		most = NULL;
 		before = xn->nr_stubs;
-		for (i = 1; i <= EXO_XN_ROOTS; i++)
+		for (i = 1; i <= xn->last_root; i++)
 			if (xn->roots[i] && (!most || xn->roots[i]->nr_stubs > most->nr_stubs))
 				most = xn->roots[i];
 		if (most)

@@ -67,7 +67,7 @@ static void snap_all(struct exo_xn *xn)
 		snap(xn, map);
 	}
 	xn->queue_rest = map;
-	for (i = 1; i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i] && xn->roots[i]->going)
 			exo_xn_each_pending(xn->roots[i], xn, snap_pending);
 }
@@ -188,7 +188,7 @@ static void publish(struct exo_xn_tx *tx)
 	u32 i;
 
 	xn->taken_committed += tx->taken;
-	for (i = 1; i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i] && xn->roots[i]->going)
 			publish_root(xn, xn->roots[i]);
 	if (tx->template)
@@ -258,7 +258,7 @@ static bool choose(struct exo_xn *xn)
 	bool any = false;
 	u32 i;
 
-	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+	for (i = 1; i <= xn->last_root; i++) {
 		root = xn->roots[i];
 		if (!root || !root->pub.requested)
 			continue;
@@ -280,7 +280,7 @@ static void stay(struct exo_xn *xn)
 {
 	u32 i;
 
-	for (i = 1; i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i])
 			xn->roots[i]->going = false;
 }

@@ -218,7 +218,8 @@ struct exo_xn {
 	u64 budgets;		/* of all roots */
 	struct exo_xn_link clock_units;
 	struct exo_xn_link clock_maps;
-	struct exo_xn_core_root **roots;	/* by number */
+	struct exo_xn_core_root **roots;	/* by number; none above last_root */
+	u32 last_root;
 	struct exo_xn_template_core **templates;
 	u64 home_roots;		/* bit: a block of the table whose home is old */
 	u64 home_templates;

@@ -178,7 +178,7 @@ static int finish_deletes(struct exo_xn *xn)
 	u32 i;
 	int ret;
 
-	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+	for (i = 1; i <= xn->last_root; i++) {
 		if (!xn->roots[i] || !(xn->roots[i]->state & EXO_XN_ROOT_DELETING))
 			continue;
 		ret = exo_xn_root_wipe(xn, xn->roots[i]);
@@ -306,7 +306,7 @@ void exo_xn_free(struct exo_xn *xn)
 
 	if (xn->units)
 		exo_xn_units_drop(xn);
-	for (i = 1; xn->roots && i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i])
 			exo_xn_root_drop(xn, xn->roots[i]);
 	for (i = 1; xn->templates && i <= EXO_XN_TEMPLATES; i++)
@@ -392,7 +392,7 @@ void exo_xn_stat(struct exo_xn *xn, struct exo_xn_stat *out)
 		.failed = xn->failed,
 	};
 	__builtin_memcpy(out->uuid, xn->uuid, sizeof(out->uuid));
-	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+	for (i = 1; i <= xn->last_root; i++) {
 		if (!exo_xn_root_at(xn, i))
 			continue;
 		out->roots++;

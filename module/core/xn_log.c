@@ -143,11 +143,36 @@ static void emit_pending(void *to, struct exo_xn_core_root *root, u64 block, u64
 	emit_extent(to, root->pub.number, block, count);
 }
 
+/* Whether any of eight words isn't what it was; @was NULL: zeros. */
+static bool eight_differ(const u64 *now, const u64 *was)
+{
+	if (!was)
+		return now[0] | now[1] | now[2] | now[3] | now[4] | now[5] | now[6] | now[7];
+	return (now[0] ^ was[0]) | (now[1] ^ was[1]) | (now[2] ^ was[2]) | (now[3] ^ was[3]) |
+	       (now[4] ^ was[4]) | (now[5] ^ was[5]) | (now[6] ^ was[6]) | (now[7] ^ was[7]);
+}
+
+static bool differs(const u64 *now, const u64 *was, u32 i)
+{
+	return now[i] != (was ? was[i] : 0);
+}
+
+/* The first word from @i on that differs, or @words: most of a unit is as it was. */
+static u32 next_change(const u64 *now, const u64 *was, u32 i, u32 words)
+{
+	while (i < words && !differs(now, was, i)) {
+		i++;
+		while (i % 8 == 0 && i < words && !eight_differ(now + i, was ? was + i : NULL))
+			i += 8;
+	}
+	return i;
+}
+
 /* Ranges of 64-bit words that differ; two that are one equal word apart are one. */
 static void emit_unit(struct exo_xn_tx *tx, const struct exo_xn_core_unit *unit)
 {
 	bool fresh = unit->flags & EXO_XN_UNIT_NEW;
-	const u64 *now = (const u64 *)unit->pub.now, *was = (const u64 *)unit->base;
+	const u64 *now = (const u64 *)unit->pub.now, *was = fresh ? NULL : (const u64 *)unit->base;
 	u32 words = unit->pub.blocks * (EXO_XN_BLOCK / 8), i, from, end, pass;
 	struct exo_xn_rec_unit rec = {
 		.head = { EXO_XN_REC_UNIT, sizeof(rec) },
@@ -163,13 +188,12 @@ static void emit_unit(struct exo_xn_tx *tx, const struct exo_xn_core_unit *unit)
 		if (pass)
 			emit(tx, &rec, sizeof(rec));
 		for (i = 0; i < words; i = end) {
-			for (from = i; from < words && now[from] == (fresh ? 0 : was[from]); from++)
-				;
+			from = next_change(now, was, i, words);
 			end = from;
 			if (from == words)
 				break;
-			while (end < words && (now[end] != (fresh ? 0 : was[end]) ||
-			       (end + 1 < words && now[end + 1] != (fresh ? 0 : was[end + 1]))))
+			while (end < words && (differs(now, was, end) ||
+			       (end + 1 < words && differs(now, was, end + 1))))
 				end++;
 			range.offset = from * 8;
 			range.length = (end - from) * 8;
@@ -242,7 +266,7 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
 	tx->bytes = 0;
 	tx->records = 0;
 	emit_info(tx);
-	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+	for (i = 1; i <= xn->last_root; i++) {
 		root = xn->roots[i];
 		if (root && root->going && !(root->pub.flags & EXO_XN_ROOT_TEMPORARY))
 			exo_xn_each_pending(root, tx, emit_pending);
@@ -251,7 +275,7 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
 		emit_extent(tx, EXO_XN_SYSTEM_ROOT, tx->template->block,
 			    exo_xn_blocks_of(tx->template->length));
 	emit_init(tx);
-	for (i = 1; i <= EXO_XN_ROOTS; i++) {
+	for (i = 1; i <= xn->last_root; i++) {
 		root = xn->roots[i];
 		if (root && root->going && !(root->pub.flags & EXO_XN_ROOT_TEMPORARY))
 			emit_root(tx, root);

@@ -42,6 +42,8 @@ struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number)
 	exo_xn_list_init(&root->units);
 	exo_xn_list_init(&root->dirty);
 	xn->roots[number] = root;
+	if (number > xn->last_root)
+		xn->last_root = number;
 	return root;
 }
 
@@ -71,6 +73,8 @@ void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root)
 	exo_xn_mem_free(xn, root->pending.at);
 	xn->budgets -= root->budget;
 	xn->roots[root->pub.number] = NULL;
+	while (xn->last_root && !xn->roots[xn->last_root])
+		xn->last_root--;
 	exo_xn_mem_free(xn, root);
 }
 
@@ -123,7 +127,7 @@ u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
 	u64 blocks = 0;
 	u32 i;
 
-	for (i = 1; i <= EXO_XN_ROOTS; i++)
+	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i] && xn->roots[i]->pub.uid == uid)
 			blocks += xn->roots[i]->pub.blocks + xn->roots[i]->pub.waiting;
 	for (i = 1; i <= EXO_XN_TEMPLATES; i++)
