@@ -22,6 +22,7 @@
 
 #include "compat/io_uring_cmd.h"
 #include "mem/frame.h"
+#include "xn/poll.h"
 #include "xn/xn.h"
 
 #define SECTORS (EXO_XN_BLOCK >> SECTOR_SHIFT)
@@ -117,6 +118,8 @@ static noinline void commit_later(struct exo_xn_req *req)
 	req->disk = binding->disk;
 	kref_get(&req->disk->ref);
 	INIT_WORK(&req->work, commit_work);
+	if (req->iopoll)
+		exo_xn_polled_over(req);
 	exo_xn_binding_end(binding);
 	queue_work(wq, &req->work);
 }

@@ -309,8 +309,8 @@ static int disk_detach(u32 number, bool force)
 		return ret;
 	xa_erase(&disks, number);
 	exo_xn_reg_end(disk);
-	disk_close(disk);
 	synchronize_rcu();
+	disk_close(disk);
 	exo_xn_disk_put(disk);
 	module_put(THIS_MODULE);
 	return 0;

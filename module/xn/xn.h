@@ -52,6 +52,7 @@ struct exo_xn_wait;
  * @seq: of the last transaction, under @lock
  * @bios: for all I/O; a struct exo_xn_req stands before each bio
  * @polled: bios of rings that poll, under way on queues that are polled
+ * @pollers: who is in bio_poll() on the device
  * @sweeping: @sweep is going to run
  * @sweep: polls for those whom nobody asks for
  * @reg: the buffer registry
@@ -71,6 +72,7 @@ struct exo_xn_disk_dev {
 	u64 seq;
 	struct bio_set bios;
 	atomic_t polled;
+	atomic_t pollers;
 	bool sweeping;
 	struct delayed_work sweep;
 	struct exo_xn_reg reg;
@@ -228,8 +230,6 @@ void exo_xn_data_exit(void);
 void exo_xn_polled_setup(struct exo_xn_disk_dev *disk);
 void exo_xn_polled_close(struct exo_xn_disk_dev *disk);
 void exo_xn_polled_drain(struct exo_xn_disk_dev *disk);
-void exo_xn_polled_begin(struct exo_xn_req *req, u32 bios, bool nowait);
-void exo_xn_polled_tell(struct exo_xn_req *req, int ret);
 int exo_xn_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob, unsigned int flags);
 
 #endif
