@@ -393,11 +393,11 @@ TEST(nobody_polls__drained)
 	ring_open(&ring);
 	fill(&d, 1000);
 	move(&d, &ring, EXO_XN_IO_WRITE, 0, 16);
-	for (n = 0; n < 10; n++) {
+	for (n = 0; n < 5; n++) {
 		read_unpolled(&d, &ring, ios, 16);
 		start = now_ms();
 		ASSERT_EQ(xt_unbind(d.fd, d.binding), 0);
-		/* The sweep comes once a second: so all ten weren't its doing. */
+		/* The sweep comes once a second: so all five weren't its doing. */
 		ASSERT_LT(now_ms() - start, 700);
 		for (i = 0; i < 16; i++)
 			ASSERT_EQ(reap(&ring), 0);
@@ -441,7 +441,7 @@ TEST(ring__closed_meanwhile)
 	fill(&d, 1000);
 	move(&d, &ring, EXO_XN_IO_WRITE, 0, 16);
 	io_uring_queue_exit(&ring);
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 3; i++) {
 		ring_open(&ring);
 		read_unpolled(&d, &ring, ios, 32);
 		io_uring_queue_exit(&ring);
@@ -529,7 +529,7 @@ TEST_LONG(rings__same_queue, 120)
 	disk_on(&d, true);
 	fill(&d, 1000);
 	for (i = 0; i < 4; i++) {
-		pollers[i] = (struct poller){ &d, i * 16, xt_rounds(160, 2) };
+		pollers[i] = (struct poller){ &d, i * 16, xt_rounds(120, 6) };
 		pthread_create(&threads[i], NULL, poll_rounds, &pollers[i]);
 	}
 	for (i = 0; i < 4; i++)
