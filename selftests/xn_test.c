@@ -399,6 +399,57 @@ TEST(data__stale)
 	ASSERT_EQ(xt_unbind(fd, binding), 0);
 }
 
+#define MANY 240U
+#define CROWD 10000U
+
+/* How long it takes to free so many blocks, one by one in one call, while others are bound; the best of some. */
+static uint64_t time_frees(int fd, uint32_t disk, uint64_t block)
+{
+	static struct exo_xn_step steps[MANY + 1];
+	uint64_t start, took, best = UINT64_MAX;
+	uint32_t round, i, kind;
+
+	for (round = 0; round < 8; round++) {
+		kind = round % 2 ? EXO_XN_FREE_STEP : EXO_XN_ALLOC;
+		for (i = 0; i < MANY; i++) {
+			unit.e[1 + i] = (struct xt_entry){ block + i, 1, EXO_XN_DATA };
+			steps[i] = (struct exo_xn_step){ .kind = kind, .parent = root.out_block,
+							 .block = block + i, .count = 1, .slot = EXO_XN_DATA };
+		}
+		steps[MANY] = (struct exo_xn_step){ .kind = EXO_XN_WRITE, .parent = root.out_block,
+						    .length = sizeof(unit), .bytes = (uintptr_t)&unit };
+		unit.nr = kind == EXO_XN_ALLOC ? 1 + MANY : 1;
+		start = test_now_ns();
+		ASSERT_EQ(xt_apply(fd, disk, root.out_root, steps, MANY + 1, 0, NULL), 0);
+		took = test_now_ns() - start;
+		if (kind == EXO_XN_FREE_STEP && took < best)
+			best = took;
+		ASSERT_EQ(xt_commit(fd, disk, root.out_root), 0);
+	}
+	return best;
+}
+
+/* Catches: a free that looks at all bindings of the disk, with its lock held. */
+TEST(data__bindings_of_others_cost_no_free)
+{
+	uint32_t binding, disk, i;
+	uint64_t block, alone, crowd;
+	int fd = t_open();
+
+	disk = setup_data(fd, MANY + 1, &block, &binding);
+	ASSERT_EQ(xt_unbind(fd, binding), 0);
+	ASSERT_EQ(xt_shrink(fd, disk, root.out_root, root.out_block, &unit, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_EQ(xt_grow(fd, disk, root.out_root, root.out_block, &unit, block, 1, EXO_XN_DATA, 0), 0);
+	alone = time_frees(fd, disk, block + 1);
+	for (i = 0; i < CROWD; i++)
+		ASSERT_EQ(xt_bind(fd, disk, root.out_root, root.out_block, block, 1, EXO_RIGHT_READ, &binding), 0);
+	crowd = time_frees(fd, disk, block + 1);
+	printf("# %u blocks are freed in %llu us, beside %u bindings in %llu us\n", MANY,
+	       (unsigned long long)alone / 1000, CROWD, (unsigned long long)crowd / 1000);
+	ASSERT_LT(crowd, 4 * alone + 2000000);
+	end(fd, disk);
+}
+
 /* Catches: acl asked at the bind only, though the unit changed (INV-XN-18). */
 TEST(data__acl_again)
 {

@@ -8,6 +8,7 @@
  * then waits until nothing is in flight. So whoever is in flight never waits for the lock.
  */
 #include <linux/cred.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/jiffies.h>
 #include <linux/nospec.h>
 #include <linux/sched.h>
@@ -18,6 +19,20 @@
 
 /* While a drainer waits, he looks so often for what is polled. */
 #define DRAIN_POLL msecs_to_jiffies(10)
+
+/* What a binding stands for: blocks, or with none the unit itself. */
+static inline u64 first_of(const struct exo_xn_binding *binding)
+{
+	return binding->block;
+}
+
+static inline u64 last_of(const struct exo_xn_binding *binding)
+{
+	return binding->block + max(binding->count, 1U) - 1;
+}
+
+INTERVAL_TREE_DEFINE(struct exo_xn_binding, by_block, u64, subtree_last, first_of, last_of,
+		     static inline, place)
 
 /* Of all bindings: a binding, and its disk, may be gone when the last I/O wakes who waited for it. */
 static DECLARE_WAIT_QUEUE_HEAD(drained);
@@ -59,6 +74,7 @@ static void unlink(struct exo_xn_binding *binding)
 	if (list_empty(&binding->node))
 		return;
 	list_del_init(&binding->node);
+	place_remove(binding, &disk->by_block);
 	disk->nr_bindings--;
 	exo_xn_map_unhold(disk->xn, binding->block, binding->count);
 	exo_xn_unit_put(disk->xn, binding->unit);
@@ -100,12 +116,11 @@ void exo_xn_drain(struct exo_xn *xn, u64 block, u64 count)
 	struct exo_xn_binding *binding;
 
 	lockdep_assert_held(&disk->lock);
-	list_for_each_entry(binding, &disk->bindings, node) {
-		if (binding->block >= block + count ||
-		    binding->block + max(binding->count, 1U) <= block)
-			continue;
+	for (binding = place_iter_first(&disk->by_block, block, block + count - 1); binding;
+	     binding = place_iter_next(binding, block, block + count - 1)) {
 		make_stale(binding);
 		wait_inflight(binding);
+		cond_resched();
 	}
 	exo_xn_reg_drop(disk, block, count);
 }
@@ -120,11 +135,14 @@ void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk)
 {
 	struct exo_xn_binding *binding, *tmp;
 
-	list_for_each_entry(binding, &disk->bindings, node)
+	list_for_each_entry(binding, &disk->bindings, node) {
 		make_stale(binding);
+		cond_resched();
+	}
 	list_for_each_entry_safe(binding, tmp, &disk->bindings, node) {
 		wait_inflight(binding);
 		unlink(binding);
+		cond_resched();
 	}
 }
 
@@ -335,6 +353,7 @@ static int bind_locked(struct exo_env *env, struct exo_xn_disk_dev *disk,
 		goto err_map;
 	exo_xn_unit_get(unit);
 	list_add(&binding->node, &disk->bindings);
+	place_insert(binding, &disk->by_block);
 	disk->nr_bindings++;
 	return 0;
 

@@ -20,6 +20,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -45,6 +46,7 @@ struct exo_xn_wait;
  * @lock: the engine takes one caller at a time
  * @xn: the engine; NULL: detached
  * @bindings: struct exo_xn_binding.node, under @lock
+ * @by_block: the same by the blocks that they stand for: who frees one among many doesn't look at all
  * @nr_bindings: how many
  * @walk: a check that has begun, or NULL; under @lock
  * @walk_cursor: its number, under @lock
@@ -65,6 +67,7 @@ struct exo_xn_disk_dev {
 	struct mutex lock;
 	struct exo_xn *xn;
 	struct list_head bindings;
+	struct rb_root_cached by_block;
 	u32 nr_bindings;
 	struct exo_xn_walk *walk;
 	u64 walk_cursor;
@@ -95,6 +98,8 @@ struct exo_xn_env {
  * struct exo_xn_binding - an extent binding
  * @rcu: readers look without a lock
  * @node: in the disk's list, or empty: stale for ever
+ * @by_block: in the disk's tree, as long as @node is in its list
+ * @subtree_last: of that tree
  * @disk: with a reference
  * @unit: that owns the blocks, held; NULL when @node is empty
  * @generation: of the unit, when it was checked
@@ -111,6 +116,8 @@ struct exo_xn_env {
 struct exo_xn_binding {
 	struct rcu_head rcu;
 	struct list_head node;
+	struct rb_node by_block;
+	u64 subtree_last;
 	struct exo_xn_disk_dev *disk;
 	struct exo_xn_unit *unit;
 	u64 generation;
