@@ -137,11 +137,49 @@ static void measure(struct side *side, struct figures *out)
 
 /* Real devices ---------------------------------------------------------------------------------- */
 
-#define DEVICE_OPS 1024U
+/* 125 blocks are the unit in which an NVMe disk says its bytes. */
+#define DEVICE_OPS (125 * DEPTH)
+#define NVME_UNIT 512000U
 
 struct counted {
 	double requests[2], bytes[2];	/* of DEVICE_OPS reads, writes */
 };
+
+struct smart {
+	uint8_t rest[32];
+	struct {
+		uint64_t low, high;
+	} read_units, written_units, reads, writes;
+	uint8_t more[512 - 96];
+} __attribute__((packed));
+
+/* What an NVMe disk says of itself: the block layer doesn't count commands of one's own. */
+static uint64_t nvme_stat(const char *device, enum xn_stat what)
+{
+	struct smart smart = { .rest = { 0 } };
+	struct nvme_admin_cmd cmd = { .opcode = 0x02, .nsid = UINT32_MAX, .addr = (uintptr_t)&smart,
+				      .data_len = sizeof(smart), .cdw10 = (sizeof(smart) / 4 - 1) << 16 | 0x02 };
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd))
+		bench_fail("%s: no SMART log: %s", device, strerror(errno));
+	close(fd);
+	switch (what) {
+	case XN_READS:
+		return smart.reads.low;
+	case XN_WRITES:
+		return smart.writes.low;
+	case XN_READ_BYTES:
+		return smart.read_units.low * NVME_UNIT;
+	default:
+		return smart.written_units.low * NVME_UNIT;
+	}
+}
+
+static uint64_t device_stat(const char *device, enum xn_stat what)
+{
+	return strncmp(device, "/dev/nvme", 9) ? xn_stat(device, what) : nvme_stat(device, what);
+}
 
 /* Depth DEPTH: the requests and bytes that the device says it had. */
 static void count(struct side *side, const char *device, struct counted *out)
@@ -154,12 +192,12 @@ static void count(struct side *side, const char *device, struct counted *out)
 	for (write = 0; write < 2; write++) {
 		side->write = write;
 		side->rng.state = SEED;
-		requests = xn_stat(device, write ? XN_WRITES : XN_READS);
-		bytes = xn_stat(device, write ? XN_WRITE_BYTES : XN_READ_BYTES);
+		requests = device_stat(device, write ? XN_WRITES : XN_READS);
+		bytes = device_stat(device, write ? XN_WRITE_BYTES : XN_READ_BYTES);
 		for (i = 0; i < DEVICE_OPS; i += DEPTH)
 			round_of(side, expected);
-		out->requests[write] = (double)(xn_stat(device, write ? XN_WRITES : XN_READS) - requests);
-		out->bytes[write] = (double)(xn_stat(device, write ? XN_WRITE_BYTES : XN_READ_BYTES) - bytes);
+		out->requests[write] = (double)(device_stat(device, write ? XN_WRITES : XN_READS) - requests);
+		out->bytes[write] = (double)(device_stat(device, write ? XN_WRITE_BYTES : XN_READ_BYTES) - bytes);
 	}
 }
 
@@ -172,7 +210,7 @@ static void fill(struct xn *xn, struct side *side)
 	bench_must(exo_xn_io_flush(xn->disk, side->binding), "flush");
 }
 
-static uint64_t measure_exo(const char *device, struct figures *out, struct counted *counted)
+static uint64_t measure_exo(const char *device, uint32_t flags, struct figures *out, struct counted *counted)
 {
 	struct side *side = calloc(1, sizeof(*side));
 	struct xn xn;
@@ -185,9 +223,11 @@ static uint64_t measure_exo(const char *device, struct figures *out, struct coun
 			       EXO_RIGHT_READ | EXO_RIGHT_WRITE, &side->binding), "bind");
 	bench_must(exo_mem_alloc_any(xn.env, side->frames, DEPTH), "frames");
 	fill(&xn, side);
-	ring_open(side, exo_env_fd(xn.env), 0);
-	measure(side, out);
-	count(side, device, counted);
+	ring_open(side, exo_env_fd(xn.env), flags);
+	if (out)
+		measure(side, out);
+	if (counted)
+		count(side, device, counted);
 	io_uring_queue_exit(&side->ring);
 	xn_close(&xn);
 	return side->first;
@@ -211,8 +251,10 @@ static void measure_peer(const char *device, uint64_t first, uint32_t flags, str
 		vec[i] = (struct iovec){ side->memory + i * PAGE, PAGE };
 	ring_open(side, fd, flags);
 	bench_must(io_uring_register_buffers(&side->ring, vec, DEPTH), "registered buffers");
-	measure(side, out);
-	count(side, device, counted);
+	if (out)
+		measure(side, out);
+	if (counted)
+		count(side, device, counted);
 	io_uring_queue_exit(&side->ring);
 	munmap(side->memory, DEPTH * PAGE);
 	close(fd);
@@ -236,7 +278,8 @@ static void report(const char *prefix, const struct figures *ours, const struct 
 	}
 }
 
-static void count_rows(const char *name, const struct counted *ours, const struct counted *peer)
+static void count_rows(const char *name, const struct counted *ours, const struct counted *peer,
+		       const char *peer_name)
 {
 	static const char *const kind[2] = { "reads", "writes" };
 	char id[40], what[100];
@@ -244,14 +287,15 @@ static void count_rows(const char *name, const struct counted *ours, const struc
 
 	for (write = 0; write < 2; write++) {
 		snprintf(id, sizeof(id), "X1d.%s.%s", name, kind[write]);
-		snprintf(what, sizeof(what), "%u %s of 4 KiB at random places, depth %u, on a %s disk", DEVICE_OPS,
-			 kind[write], DEPTH, name);
+		snprintf(what, sizeof(what), "%u %s of 4 KiB at random places, depth %u, on a%s disk", DEVICE_OPS,
+			 kind[write], DEPTH, strncmp(name, "nvme", 4) ? " virtio" : "n NVMe");
 		bench_unit("requests");
-		bench_row(id, what, ours->requests[write], peer->requests[write],
-			  "io_uring, O_DIRECT, registered buffers and file", "as the device counts them");
+		bench_row(id, what, ours->requests[write], peer->requests[write], peer_name,
+			  "as the device counts them");
+		snprintf(id, sizeof(id), "X1d.%s.%s.bytes", name, kind[write]);
 		bench_unit("bytes");
-		bench_row(id, what, ours->bytes[write], peer->bytes[write],
-			  "io_uring, O_DIRECT, registered buffers and file", "as the device counts them");
+		bench_row(id, what, ours->bytes[write], peer->bytes[write], peer_name,
+			  "as the device counts them");
 	}
 	bench_unit(bench_is_wall() ? "ns" : "instructions");
 }
@@ -275,24 +319,10 @@ static void prep_nvme(struct side *side, struct io_uring_sqe *sqe, uint32_t slot
 	cmd->cdw12 = (uint32_t)(PAGE / side->lba - 1);
 }
 
-/* What a driver says to one command: not all take them. */
-static int ask_raw(struct side *side)
-{
-	struct io_uring_cqe *cqe;
-	int ret;
-
-	side->prep(side, io_uring_get_sqe(&side->ring), 0, 0, 0);
-	bench_assert(io_uring_submit_and_wait(&side->ring, 1) == 1);
-	bench_must(io_uring_peek_cqe(&side->ring, &cqe), "completion");
-	ret = cqe->res;
-	io_uring_cqe_seen(&side->ring, cqe);
-	return ret;
-}
-
-static int measure_raw(const char *raw, const char *device, uint64_t first, struct figures *out)
+static void measure_raw(const char *raw, const char *device, uint64_t first, struct counted *counted)
 {
 	struct side *side = calloc(1, sizeof(*side));
-	int fd = open(raw, O_RDWR | O_CLOEXEC), disk = open(device, O_RDONLY | O_CLOEXEC), ret;
+	int fd = open(raw, O_RDWR | O_CLOEXEC), disk = open(device, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || disk < 0 || ioctl(disk, BLKSSZGET, &side->lba))
 		bench_fail("%s: %s", raw, strerror(errno));
@@ -302,15 +332,10 @@ static int measure_raw(const char *raw, const char *device, uint64_t first, stru
 	side->memory = bench_anon(DEPTH * PAGE);
 	memset(side->memory, 1, DEPTH * PAGE);
 	ring_open(side, fd, IORING_SETUP_SQE128 | IORING_SETUP_CQE32);
-	ret = ask_raw(side);
-	if (ret)
-		printf("%s refuses a command of one's own (%d): no figures for it\n", raw, ret);
-	else
-		measure(side, out);
+	count(side, device, counted);
 	io_uring_queue_exit(&side->ring);
 	munmap(side->memory, DEPTH * PAGE);
 	close(fd);
-	return ret;
 }
 
 static void devices(void)
@@ -319,8 +344,7 @@ static void devices(void)
 		{ "virtio", "/dev/vda", NULL },
 		{ "nvme", "/dev/nvme0n1", "/dev/ng0n1" },
 	};
-	struct figures ours, peer;
-	struct counted our_count, peer_count;
+	struct counted ours, peer;
 	uint64_t first;
 	size_t i;
 
@@ -329,12 +353,13 @@ static void devices(void)
 			printf("no %s disk in this guest\n", all[i].name);
 			continue;
 		}
-		first = measure_exo(all[i].path, &ours, &our_count);
-		measure_peer(all[i].path, first, 0, &peer, &peer_count);
-		count_rows(all[i].name, &our_count, &peer_count);
-		if (!all[i].raw || measure_raw(all[i].raw, all[i].path, first, &peer))
+		first = measure_exo(all[i].path, 0, NULL, &ours);
+		measure_peer(all[i].path, first, 0, NULL, &peer);
+		count_rows(all[i].name, &ours, &peer, "io_uring, O_DIRECT, registered buffers and file");
+		if (!all[i].raw)
 			continue;
-		report("X1d.nvme", &ours, &peer, "NVMe passthrough (uring_cmd)", "interrupts and all");
+		measure_raw(all[i].raw, all[i].path, first, &peer);
+		count_rows("nvme.passthrough", &ours, &peer, "NVMe passthrough (uring_cmd)");
 	}
 }
 
@@ -439,15 +464,15 @@ static void fio_both(const char *device)
 void x1_run(void)
 {
 	const char *device = xn_nullb();
-	struct counted none;
 	struct figures ours, peer;
-	uint64_t first = measure_exo(device, &ours, &none);
+	uint64_t first = measure_exo(device, 0, &ours, NULL);
 
-	measure_peer(device, first, 0, &peer, &none);
+	measure_peer(device, first, 0, &peer, NULL);
 	report("X1.loop", &ours, &peer, "io_uring, O_DIRECT, registered buffers and file",
 	       "the same loop on both sides, without fio; null_blk");
-	measure_peer(device, first, IORING_SETUP_IOPOLL, &peer, &none);
-	report("X1p", &ours, &peer, "the same, polled", "null_blk has a queue for polling");
+	first = measure_exo(device, IORING_SETUP_IOPOLL, &ours, NULL);
+	measure_peer(device, first, IORING_SETUP_IOPOLL, &peer, NULL);
+	report("X1p", &ours, &peer, "the same, polled", "both poll; null_blk has a queue for that");
 	fio_both(device);
 	devices();
 }
@@ -457,17 +482,16 @@ void x2_run(void)
 {
 	const char *device = xn_nullb();
 	struct figures checked, unchecked;
-	struct counted none;
 
 	if (access(UNCHECKED, R_OK)) {
 		printf("no %s: bench/run has it built\n", UNCHECKED);
 		return;
 	}
 	bench_module_load();
-	measure_exo(device, &checked, &none);
+	measure_exo(device, 0, &checked, NULL);
 	bench_module_unload();
 	bench_insmod(UNCHECKED);
-	measure_exo(device, &unchecked, &none);
+	measure_exo(device, 0, &unchecked, NULL);
 	bench_module_unload();
 	report("X2", &checked, &unchecked, "exo without any check", "bar: at most 1.05 times as dear");
 }
