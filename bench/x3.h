@@ -25,10 +25,14 @@ struct x3_requests {
 };
 
 struct x3_requests x3_requests(const struct x3_place *place);
+/* X2: transactions with a module that checks nothing, which lies there. None is loaded, then or afterwards. */
+void x3_unchecked(const char *module);
 /* Ends the process unless the command ends with 0. */
 void x3_system(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 void x3a_run(void);
 void x3b_run(void);
+/* On exo alone: instructions of a transaction in WAL and in delete mode. */
+void x3b_exo(double figure[2]);
 
 #endif

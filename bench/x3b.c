@@ -141,9 +141,18 @@ static void rows(const char *journal, const struct figures *ours, const struct f
 	bench_row(id, what, ours->per.bytes, peer->per.bytes, name, "read and written");
 }
 
+static const char *const journals[] = { "wal", "delete" };
+
+void x3b_exo(double figure[2])
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		figure[i] = measure(&x3_places[X3_EXO], journals[i]).instructions;
+}
+
 void x3b_run(void)
 {
-	static const char *const journals[] = { "wal", "delete" };
 	struct figures figures[X3_PLACES];
 	int i, place;
 

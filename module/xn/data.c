@@ -378,7 +378,7 @@ static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *bi
 {
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
 	u64 block = binding->block + io->offset;
-	bool commit = io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
+	bool commit = EXO_XN_CHECKED && io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
 		      !exo_xn_init_durable(binding->disk->xn, block, count);
 	struct plan plan = {
 		.env = env,
