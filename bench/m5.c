@@ -6,9 +6,9 @@
  * (32 bytes), Linux a descriptor of a memfd (SCM_RIGHTS). The clock runs from before the allocation
  * to after the first store in the other process. The giver then checks that the store arrived.
  *
- * On one processor the giver has to go to sleep before the taker runs, and that is in the clock of
- * both, unless the taker is a real-time process (M5.fifo): then it runs as soon as the message is
- * there, as it would on another processor. What the message alone costs (32 bytes, a store into
+ * On one processor the giver is preempted before the taker runs, and that is in the clock of both. A
+ * taker that is a real-time process (M5.fifo) runs as soon as the message is there, as it would on
+ * another processor. What the message alone costs (32 bytes, a store into
  * memory that both have mapped) is measured, too, for the note.
  */
 #include <errno.h>

@@ -443,7 +443,7 @@ static void write_definitions(FILE *f)
 		"- M4.trap is a store to a write-protected page, a handler that unprotects it, and the store done; M4.appel1 adds\n"
 		"  the protection of another page in the handler; M4.appel2 protects 100 pages and then unprotects each in its trap.\n"
 		"- M5 runs from before the allocation to after the first store in the other process; both sides use one existing\n"
-		"  socketpair. On one processor the giver also goes to sleep in that time. In M5.fifo the taker is a real-time process\n"
+		"  socketpair. On one processor the giver is also preempted in that time. In M5.fifo the taker is a real-time process\n"
 		"  and runs as soon as the message is there. M5.batch32 allocates 32 frames with their capabilities in one call, which\n"
 		"  the definition of M5 does not have, and gives them one by one.\n"
 		"- M6 is EXO_CAP_CHECK less an ioctl that is refused because its number is unknown.\n"
