@@ -251,6 +251,18 @@ EXPORT void *exo_view_base(const struct exo_view *view)
 }
 
 /**
+ * exo_view_length() - how long a view's mapping is
+ * @view: the view
+ *
+ * Return: bytes: its pages, and room behind them that the module keeps for itself: what is mapped over a view must cover all of
+ * it. Async-signal-safe.
+ */
+EXPORT size_t exo_view_length(const struct exo_view *view)
+{
+	return page_align(view->length);
+}
+
+/**
  * exo_view_addr() - the address of a page
  * @view: the view
  * @page: the page

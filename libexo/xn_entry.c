@@ -11,12 +11,14 @@
  * @unit: points at the block as EXO_XN_DATA, and was read before
  * @block: the block; with EXO_XN_ENTRY_UNIT @unit itself
  * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE; acl() is asked for each
- * @flags: 0; EXO_XN_ENTRY_FRAME: import its frame; EXO_XN_ENTRY_UNIT: the locks of a unit
+ * @flags: 0; EXO_XN_ENTRY_FRAME: import its frame; EXO_XN_ENTRY_UNIT: the locks of a unit;
+ *	EXO_XN_ENTRY_MEMORY: import a frame that is memory of those who have the entry
  * @out: the answer: out_entry is its number in this environment (a binding, until exo_xn_unbind()), out_state, out_index,
  *	out_frame, out_cap
  *
  * Return: 0; -ENOENT: @unit was not read, or doesn't own it; -EACCES; -EINVAL; -EDQUOT, -ENOSPC: no frame;
- * -ESTALE: the frame went between two steps, call again; -ENOMEM. Thread-safe.
+ * -ESTALE: the frame went between two steps, call again, or, with EXO_XN_ENTRY_MEMORY, it was taken from those who have
+ * it; -EBUSY: others have it as memory, or not so; -ENOMEM. Thread-safe.
  */
 EXPORT int exo_xn_entry(struct exo_xn *xn, uint32_t root, uint64_t unit, uint64_t block,
 			uint32_t rights, uint32_t flags, struct exo_xn_entry *out)
@@ -26,7 +28,7 @@ EXPORT int exo_xn_entry(struct exo_xn *xn, uint32_t root, uint64_t unit, uint64_
 					 .keys = xn_keys(xn), .nr_keys = xn->nr_keys);
 	int ret = sys_ioctl(xn->env->fd, EXO_XN_ENTRY, &cmd);
 
-	if (!ret && (flags & EXO_XN_ENTRY_FRAME)) {
+	if (!ret && (flags & (EXO_XN_ENTRY_FRAME | EXO_XN_ENTRY_MEMORY))) {
 		ret = exo_mem_import(xn->env, &cmd.out_cap, NULL, NULL, NULL);
 		if (ret)
 			exo_xn_unbind(xn, cmd.out_entry);

@@ -1,56 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The SQLite VFS: the same random SQL gives the same answers as on SQLite's own, in all journal modes and page
- * sizes; what was committed is there after a crash, and nothing else; several processes; full disks.
+ * sizes; what was committed is there after a crash, and nothing else; full disks.
  */
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <exo/sqlite_vfs.h>
-
-#include "sqlite_lib.h"
-#include "xn_lib.h"
-
-uint32_t test_pool_frames = 8192;
-
-static char device[32];
-static int root_fd;
-
-/* A new disk, and a place for what processes share. */
-static uint32_t set_up(void)
-{
-	mkdir("/dev/shm", 01777);
-	chmod("/dev/shm", 01777);
-	root_fd = t_open();
-	return xt_disk(root_fd, device);
-}
-
-static void end(uint32_t disk)
-{
-	ASSERT_EQ(xt_detach(root_fd, disk, EXO_XN_DETACH_FORCE), 0);
-}
-
-static void on_log(void *arg, int code, const char *text)
-{
-	if (code == SQLITE_MISUSE || code == SQLITE_NOTICE_RECOVER_ROLLBACK || code == SQLITE_NOTICE_RECOVER_WAL)
-		return;
-	test_note("sqlite: %d: %s", code, text);
-}
-
-static void use_vfs(uint32_t frames)
-{
-	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .make_default = 1, .frames = frames };
-	char error[256] = "";
-	int ret;
-
-	opts.error = error;
-	opts.error_size = sizeof(error);
-	sqlite3_config(SQLITE_CONFIG_LOG, on_log, NULL);
-	ret = exo_sqlite_vfs_register(&opts);
-	if (ret)
-		FAIL("register: %d: %s", ret, error);
-}
+#include "sqlite_vfs_setup.h"
 
 static struct exo_sqlite_vfs_stats figures(void)
 {
@@ -58,18 +14,6 @@ static struct exo_sqlite_vfs_stats figures(void)
 
 	ASSERT_EQ(exo_sqlite_vfs_stats(&stats, sizeof(stats)), 0);
 	return stats;
-}
-
-static long long number(sqlite3 *db, const char *text)
-{
-	sqlite3_stmt *stmt;
-	long long value;
-
-	ASSERT_EQ(sqlite3_prepare_v2(db, text, -1, &stmt, NULL), SQLITE_OK);
-	ASSERT_EQ(sqlite3_step(stmt), SQLITE_ROW);
-	value = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	return value;
 }
 
 /* The same answers ----------------------------------------------------------------------------- */
@@ -259,16 +203,6 @@ TEST_LONG(full__disk, 90)
 	end(disk);
 }
 
-static void make_volume(void *arg)
-{
-	sqlite3 *db;
-
-	use_vfs(0);
-	db = db_open("x");
-	sql(db, NULL, "CREATE TABLE x(y)");
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
 TEST_LONG(full__quota, 90)
 {
 	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_LIMIT, .max_blocks = 2000 };
@@ -350,204 +284,6 @@ TEST(fetch__in_place)
 	uint32_t disk = set_up();
 
 	test_join(test_spawn(use_pages_in_place, NULL));
-	end(disk);
-}
-
-/* Several processes, users --------------------------------------------------------------------- */
-
-struct crowd {
-	const char *journal;
-	unsigned int rounds;
-};
-
-static void count_up(void *arg)
-{
-	const struct crowd *crowd = arg;
-	sqlite3 *db;
-	unsigned int i;
-
-	use_vfs(256);
-	db = db_open("crowd.db");
-	for (i = 0; i < crowd->rounds; i++) {
-		sql(db, NULL, "BEGIN IMMEDIATE; UPDATE t SET n=n+1; INSERT INTO log VALUES(randomblob(300)); COMMIT");
-		ASSERT_EQ(number(db, "SELECT (SELECT count(*) FROM log)=(SELECT n FROM t)"), 1);
-	}
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
-static void crowd_begin(void *arg)
-{
-	const struct crowd *crowd = arg;
-	sqlite3 *db;
-
-	use_vfs(0);
-	db = db_open("crowd.db");
-	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(n); INSERT INTO t VALUES(0); CREATE TABLE log(b)",
-	    crowd->journal);
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
-static void crowd_end(void *arg)
-{
-	const struct crowd *crowd = arg;
-	sqlite3 *db;
-
-	use_vfs(0);
-	db = db_open("crowd.db");
-	ASSERT_EQ(number(db, "SELECT n FROM t"), 4 * crowd->rounds);
-	ASSERT_EQ(number(db, "SELECT count(*) FROM log"), 4 * crowd->rounds);
-	check_integrity(db);
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
-static void run_crowd(const char *journal)
-{
-	struct crowd crowd = { journal, test_rounds(40, 4) };
-	uint32_t disk = set_up(), i;
-	pid_t pids[4];
-
-	test_join(test_spawn(crowd_begin, &crowd));
-	for (i = 0; i < 4; i++)
-		pids[i] = test_spawn(count_up, &crowd);
-	for (i = 0; i < 4; i++)
-		test_join(pids[i]);
-	test_join(test_spawn(crowd_end, &crowd));
-	end(disk);
-}
-
-/* Catches: locks that don't exclude, blocks in frames that another process has changed. */
-TEST_LONG(processes__delete, 90)
-{
-	run_crowd("delete");
-}
-
-TEST_LONG(processes__wal, 90)
-{
-	run_crowd("wal");
-}
-
-/* Catches: locks that outlive their process, transactions that its death leaves half done. */
-static void die_inside(void *arg)
-{
-	volatile uint32_t *said = arg;
-	sqlite3 *db;
-
-	use_vfs(0);
-	db = db_open("crowd.db");
-	sql(db, NULL, "PRAGMA cache_size=5; BEGIN IMMEDIATE; UPDATE t SET n=1000000");
-	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<300) "
-		      "INSERT INTO log SELECT randomblob(2000) FROM c");
-	*said = 1;
-	for (;;)
-		pause();
-}
-
-static void killed(const char *journal)
-{
-	struct crowd crowd = { journal, 5 };
-	volatile uint32_t *said = test_shared(sizeof(*said));
-	uint32_t disk = set_up(), i;
-	int status;
-	pid_t pid;
-
-	test_join(test_spawn(crowd_begin, &crowd));
-	for (i = 0; i < 4; i++) {
-		*said = 0;
-		pid = test_spawn(die_inside, (void *)said);
-		while (!*said && !waitpid(pid, &status, WNOHANG))
-			test_sleep_ms(5);
-		ASSERT_EQ(*said, 1);
-		kill(pid, SIGKILL);
-		ASSERT_EQ(waitpid(pid, &status, 0), pid);
-		test_join(test_spawn(count_up, &crowd));
-	}
-	test_join(test_spawn(crowd_end, &crowd));
-	end(disk);
-}
-
-TEST(kill__delete)
-{
-	killed("delete");
-}
-
-TEST(kill__wal)
-{
-	killed("wal");
-}
-
-/* Catches: one user's volume that another opens. */
-static void open_anothers(void *arg)
-{
-	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .make_default = 1 };
-	sqlite3 *db;
-
-	t_become(BOB);
-	opts.volume = "sqlite-0";
-	ASSERT_EQ(exo_sqlite_vfs_register(&opts), 0);
-	ASSERT_EQ(sqlite3_open("x", &db), SQLITE_CANTOPEN);
-	sqlite3_close(db);
-	ASSERT_EQ(sqlite3_open("@bobs/x", &db), SQLITE_OK);
-	sql(db, NULL, "CREATE TABLE x(y)");
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
-TEST(user__another)
-{
-	uint32_t disk = set_up();
-
-	test_join(test_spawn(make_volume, NULL));
-	test_join(test_spawn(open_anothers, NULL));
-	end(disk);
-}
-
-/* Catches: a VFS without a disk. */
-static void no_disk(void *arg)
-{
-	char error[256] = "";
-	struct exo_sqlite_vfs_opts opts = { .sz = sizeof(opts), .error = error, .error_size = sizeof(error) };
-
-	ASSERT_EQ(exo_sqlite_vfs_register(&opts), -ENOENT);
-	ASSERT_TRUE(strstr(error, "exoctl disk attach"));
-	ASSERT_TRUE(!sqlite3_vfs_find("exo"));
-	ASSERT_TRUE(sqlite3_vfs_find(NULL));
-}
-
-TEST(register__no_disk)
-{
-	uint32_t disk = set_up();
-
-	end(disk);
-	test_join(test_spawn(no_disk, NULL));
-}
-
-/* Catches: a child that uses its parent's frames, bindings or locks. */
-static void fork_inside(void *arg)
-{
-	sqlite3 *db, *mine;
-	pid_t pid;
-
-	use_vfs(0);
-	db = db_open("fork.db");
-	sql(db, NULL, "CREATE TABLE t(x); BEGIN IMMEDIATE; INSERT INTO t VALUES(1)");
-	pid = test_fork();
-	if (!pid) {
-		ASSERT_EQ(sqlite3_open("fork.db", &mine), SQLITE_OK);
-		ASSERT_EQ(number(mine, "SELECT count(*) FROM t"), 0);
-		ASSERT_EQ(sqlite3_exec(mine, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_BUSY);
-		_exit(0);
-	}
-	test_join(pid);
-	sql(db, NULL, "COMMIT");
-	ASSERT_EQ(number(db, "SELECT count(*) FROM t"), 1);
-	check_integrity(db);
-	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-}
-
-TEST(fork__child)
-{
-	uint32_t disk = set_up();
-
-	test_join(test_spawn(fork_inside, NULL));
 	end(disk);
 }
 

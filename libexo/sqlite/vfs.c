@@ -192,12 +192,16 @@ static int open_locked(struct conn *conn, const char *path, int flags)
 		return -EEXIST;
 	if (file->kind != VFS_KIND_PLAIN && !file->there)
 		journal_make(file);
-	if (!file->refs++) {
+	if (!file->refs) {
 		share = volume->share;
-		share_guard(share);
+		if (share_guard(share))
+			return -EIO;
 		file->shared->users |= share_bit(share_seat(share));
-		share_unguard(share);
+		if (share_unguard(share))
+			return -EIO;
+		volume->refs++;
 	}
+	file->refs++;
 	conn->file = file;
 	conn->read_only = flags & SQLITE_OPEN_READONLY;
 	conn->delete_on_close = flags & SQLITE_OPEN_DELETEONCLOSE;
@@ -236,9 +240,11 @@ static int delete_plain(struct file *file)
 
 	if (file->refs)
 		return -EBUSY;
-	share_guard(share);
+	if (share_guard(share))
+		return -EIO;
 	others = share_alive(share, file->shared->users);
-	share_unguard(share);
+	if (share_unguard(share))
+		return -EIO;
 	return others ? -EBUSY : volume_delete(file);
 }
 

@@ -11,6 +11,7 @@
  *	vfs_journal.c	journals: whether they are there, and how much of them counts
  *	vfs_cache.c	blocks in frames
  *	vfs_share.c	what processes share: locks that die with them, versions, memory
+ *	vfs_frames.c	the frames that this lies in; when one is taken by force
  *	vfs_memory.c	temporary files
  *	vfs_load.c	SQLite's functions: of the program that links, or of the one that loads us
  *
@@ -163,6 +164,9 @@ struct volume {
 	uint32_t dir_seen;
 	struct exo_xn_change *change;
 	struct share *share;
+	struct file *names;		/* whose blocks name what is shared */
+	struct share_file unshared;	/* of , before anything is shared */
+	uint32_t refs;			/* files that are open */
 	struct file *hash[HASH];
 	struct vfs_dir dir;
 	struct vfs_unit unit;		/* being read or changed */
@@ -226,6 +230,8 @@ int volume_delete(struct file *file);
 /* Is it there, as others see it, too? */
 int volume_exists(struct volume *volume, const char *name, bool *out_there);
 void file_free(struct file *file);
+/* volume->names, made if need be. Before anything is shared, by one process at a time. */
+int volume_names(struct volume *volume);
 
 /* vfs_extent.c: 0 or -errno */
 int extent_load(struct file *file);
@@ -236,6 +242,10 @@ int extent_grow(struct file *file, uint32_t blocks);
 int extent_cut(struct file *file, uint32_t blocks);
 /* Its unit says its size. */
 int extent_say_size(struct file *file);
+/* The kernel may have forgotten how it came to its units: it is shown the way again. */
+int extent_path(struct file *file);
+/* Which block of the disk a block is, and which unit owns it. */
+int extent_where(struct file *file, uint32_t index, uint64_t *out_unit, uint64_t *out_block);
 /* Where a block is: its run, bound. */
 int extent_find(struct file *file, uint32_t index, struct run **out_run);
 int extent_commit(struct file *file);
@@ -253,6 +263,8 @@ void cache_drop(struct file *file, uint32_t from);
 void cache_forget(struct file *file);
 void cache_unpin_gone(char *memory);
 void cache_put(struct block *block);
+/* Frames are short: so many go, in whole slabs, if they can; and no more are taken. How many went. */
+uint32_t cache_give(uint32_t wanted);
 int cache_open(void);
 void cache_close(void);
 

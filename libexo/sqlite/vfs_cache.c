@@ -112,15 +112,13 @@ static bool slab_empty(struct slab *slab)
 	return true;
 }
 
-static void on_revoke(const struct exo_revoke *revoke, void *ctx)
+uint32_t cache_give(uint32_t wanted)
 {
 	struct slab *slab, *next;
 	uint32_t given = 0;
 
-	(void)ctx;
-	pthread_mutex_lock(&vfs.lock);
 	vfs.scarce = true;
-	for (slab = vfs.slabs; slab && given < revoke->wanted; slab = next) {
+	for (slab = vfs.slabs; slab && given < wanted; slab = next) {
 		next = slab->next;
 		/* The last one stays: without a frame nothing could be written. */
 		if (vfs.slabs->next == NULL)
@@ -130,6 +128,14 @@ static void on_revoke(const struct exo_revoke *revoke, void *ctx)
 		slab_free(slab);
 		given += SLAB;
 	}
+	return given;
+}
+
+static void on_revoke(const struct exo_revoke *revoke, void *ctx)
+{
+	(void)ctx;
+	pthread_mutex_lock(&vfs.lock);
+	cache_give(revoke->wanted);
 	pthread_mutex_unlock(&vfs.lock);
 }
 

@@ -137,7 +137,7 @@ int extent_load(struct file *file)
 }
 
 /* The kernel may have forgotten how it came to a unit: it is shown the way again. */
-static int read_path(struct file *file)
+int extent_path(struct file *file)
 {
 	struct volume *volume = file->volume;
 	uint64_t parent = volume->block;
@@ -156,31 +156,52 @@ static int bind(struct file *file, struct run *run)
 			   run->count, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &run->binding);
 }
 
-int extent_find(struct file *file, uint32_t index, struct run **out_run)
+/* The run that has a block is the last that was used. */
+static int find(struct file *file, uint32_t index)
 {
 	uint32_t low = 0, high = file->nr_runs, middle;
 	struct run *run = file->last < high ? &file->runs[file->last] : NULL;
-	int ret;
 
-	if (!run || index - run->start >= run->count) {
-		while (low < high) {
-			middle = low + (high - low) / 2;
-			if (file->runs[middle].start + file->runs[middle].count <= index)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		if (low == file->nr_runs)
-			return -ENXIO;
-		file->last = low;
-		run = &file->runs[low];
+	if (likely(run && index - run->start < run->count))
+		return 0;
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (file->runs[middle].start + file->runs[middle].count <= index)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	if (low == file->nr_runs)
+		return -ENXIO;
+	file->last = low;
+	return 0;
+}
+
+int extent_where(struct file *file, uint32_t index, uint64_t *out_unit, uint64_t *out_block)
+{
+	int ret = find(file, index);
+
+	if (ret)
+		return ret;
+	*out_unit = file->units[file->last / VFS_EXTENTS];
+	*out_block = file->runs[file->last].block + index - file->runs[file->last].start;
+	return 0;
+}
+
+int extent_find(struct file *file, uint32_t index, struct run **out_run)
+{
+	int ret = find(file, index);
+	struct run *run;
+
+	if (ret)
+		return ret;
+	run = &file->runs[file->last];
 	*out_run = run;
 	if (likely(run->binding))
 		return 0;
 	ret = bind(file, run);
 	if (ret == -ENOENT) {
-		ret = read_path(file);
+		ret = extent_path(file);
 		if (!ret)
 			ret = bind(file, run);
 	}
@@ -202,10 +223,15 @@ static void changed(struct file *file)
 static int apply(struct file *file)
 {
 	struct volume *volume = file->volume;
-	int ret = exo_xn_change_apply(volume->change, 0, NULL);
+	int ret;
 
+	if (share_lost(volume->share)) {
+		exo_xn_change_clear(volume->change);
+		return -EIO;
+	}
+	ret = exo_xn_change_apply(volume->change, 0, NULL);
 	if (ret == -ENOENT) {
-		ret = read_path(file);
+		ret = extent_path(file);
 		if (!ret)
 			ret = exo_xn_change_apply(volume->change, 0, NULL);
 	}
@@ -226,6 +252,8 @@ int extent_commit(struct file *file)
 {
 	int ret;
 
+	if (share_lost(file->volume->share))
+		return -EIO;
 	__atomic_store_n(&file->shared->uncommitted, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&file->shared->unflushed, 0, __ATOMIC_SEQ_CST);
 	vfs.stats.commits++;

@@ -36,6 +36,8 @@ int file_catch_up(struct file *file)
 	uint32_t data = __atomic_load_n(&file->shared->data, __ATOMIC_ACQUIRE);
 	int ret;
 
+	if (share_lost(file->volume->share))
+		return -EIO;
 	if (map != file->map_seen) {
 		ret = extent_load(file);
 		if (ret)
@@ -110,7 +112,7 @@ static int fill_hole(struct file *file, uint64_t at)
 		ret = cache_dirty(block);
 	}
 	for (; !ret && first < end && first < file->used; first += n) {
-		ret = extent_find(file, first, &run);
+		ret = share_lost(file->volume->share) ? -EIO : extent_find(file, first, &run);
 		if (ret)
 			break;
 		n = MIN(run->count - (first - run->start), end - first);
@@ -306,7 +308,8 @@ static int lock_locked(struct conn *conn, int level)
 		file->nr_shared++;
 		return SQLITE_OK;
 	}
-	share_guard(share);
+	if (share_guard(share))
+		return SQLITE_IOERR_LOCK;
 	if (level == SQLITE_LOCK_EXCLUSIVE && file->nr_shared > 1) {
 		/* Readers in this process; nobody new may come. */
 		ret = held_by_other(share, file->shared->pending) ||
@@ -319,7 +322,8 @@ static int lock_locked(struct conn *conn, int level)
 	} else {
 		ret = lock_shared(file, share, level);
 	}
-	share_unguard(share);
+	if (share_unguard(share))
+		return SQLITE_IOERR_LOCK;
 	if (ret == SQLITE_OK) {
 		file->nr_shared += level == SQLITE_LOCK_SHARED;
 		conn->level = file->level = level;
@@ -359,22 +363,24 @@ static int unlock_locked(struct conn *conn, int level)
 
 	if (conn->level > SQLITE_LOCK_SHARED) {
 		ret = write_back(file);
-		share_guard(share);
-		if (shared->exclusive == share_seat(share) + 1)
-			shared->exclusive = 0;
-		if (shared->pending == share_seat(share) + 1)
-			shared->pending = 0;
-		if (shared->reserved == share_seat(share) + 1)
-			shared->reserved = 0;
-		shared->shared |= share_bit(share_seat(share));
-		share_unguard(share);
+		if (!share_guard(share)) {
+			if (shared->exclusive == share_seat(share) + 1)
+				shared->exclusive = 0;
+			if (shared->pending == share_seat(share) + 1)
+				shared->pending = 0;
+			if (shared->reserved == share_seat(share) + 1)
+				shared->reserved = 0;
+			shared->shared |= share_bit(share_seat(share));
+			share_unguard(share);
+		}
 		file->level = conn->level = SQLITE_LOCK_SHARED;
 	}
 	if (level == SQLITE_LOCK_NONE) {
 		if (!--file->nr_shared) {
-			share_guard(share);
-			shared->shared &= ~share_bit(share_seat(share));
-			share_unguard(share);
+			if (!share_guard(share)) {
+				shared->shared &= ~share_bit(share_seat(share));
+				share_unguard(share);
+			}
 			file->level = SQLITE_LOCK_NONE;
 		}
 		conn->level = SQLITE_LOCK_NONE;
@@ -399,16 +405,19 @@ static int on_check_reserved(sqlite3_file *base, int *out_reserved)
 {
 	struct file *file = of(base);
 	struct share *share = file->volume->share;
+	int ret = 0;
 
 	pthread_mutex_lock(&vfs.lock);
 	*out_reserved = file->level > SQLITE_LOCK_SHARED;
 	if (!*out_reserved && file->shared->reserved) {
-		share_guard(share);
-		*out_reserved = held_by_other(share, file->shared->reserved);
-		share_unguard(share);
+		ret = share_guard(share);
+		if (!ret) {
+			*out_reserved = held_by_other(share, file->shared->reserved);
+			ret = share_unguard(share);
+		}
 	}
 	pthread_mutex_unlock(&vfs.lock);
-	return SQLITE_OK;
+	return ret ? vfs_code(ret, SQLITE_IOERR_CHECKRESERVEDLOCK) : SQLITE_OK;
 }
 
 /* Pages in place ------------------------------------------------------------------------------- */
@@ -462,10 +471,16 @@ static int on_unfetch(sqlite3_file *base, sqlite3_int64 at, void *page)
 
 /* The rest ------------------------------------------------------------------------------------- */
 
-/* All of a database goes to the disk, so that it outlives the process. */
+/*
+ * All of a database goes to the disk, so that it outlives the process. SQLite may have written the WAL's index, by which others
+ * learn of the transaction, where nobody will find it (V8).
+ */
 static int write_all(struct file *file)
 {
 	int ret = file->wal && file->wal->nr_dirty ? flush_file(file->wal, 0) : 0;
+
+	if (share_lost(file->volume->share))
+		return -EIO;
 
 	return ret ? ret : write_back(file);
 }
@@ -567,9 +582,11 @@ static int on_close(sqlite3_file *base)
 		pthread_mutex_lock(&vfs.lock);
 	}
 	if (!--file->refs) {
-		share_guard(file->volume->share);
-		file->shared->users &= ~share_bit(share_seat(file->volume->share));
-		share_unguard(file->volume->share);
+		file->volume->refs--;
+		if (!share_guard(file->volume->share)) {
+			file->shared->users &= ~share_bit(share_seat(file->volume->share));
+			share_unguard(file->volume->share);
+		}
 		if (file->kind == VFS_KIND_PLAIN && !file->deleted && !ret)
 			ret = write_back(file);
 		if (file->deleted)

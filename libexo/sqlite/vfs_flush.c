@@ -19,7 +19,7 @@ static int transfer(struct file *file, uint32_t index, const uint32_t *frames, u
 {
 	struct run *run;
 	uint32_t n;
-	int ret = 0;
+	int ret = share_lost(file->volume->share) ? -EIO : 0;
 
 	for (; !ret && count; index += n, frames += n, count -= n) {
 		ret = extent_find(file, index, &run);
@@ -61,6 +61,8 @@ int flush_wait(struct file *file)
 
 	if (!file->nr_runs)
 		return 0;
+	if (share_lost(file->volume->share))
+		return -EIO;
 	ret = extent_find(file, 0, &run);
 	vfs.stats.flushes++;
 	/* Before: what others write meanwhile may not be covered. */

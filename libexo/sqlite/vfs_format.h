@@ -18,6 +18,7 @@
 #define VFS_KIND_PLAIN 1U
 #define VFS_KIND_JOURNAL 2U	/* rollback journal: is there iff its first 8 bytes aren't 0 */
 #define VFS_KIND_WAL 3U		/* the same; it counts as as long as its blocks */
+#define VFS_KIND_NAMES 4U	/* of the volume; its blocks name what processes share, and are neither read nor written */
 
 struct vfs_entry {
 	__u64 unit;		/* 0: free */

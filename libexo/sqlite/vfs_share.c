@@ -2,35 +2,27 @@
 /*
  * What processes share. See vfs_share.h.
  *
- * It is a file in memory (/dev/shm) that only the uid may open; its name has the disk's uuid, its number since it was attached, and the root. Byte
- * LOCKS_START of it is locked (OFD) while a process takes a seat, LOCKS_START + 1 + n as long as the process of seat n lives. Who
- * takes a seat and finds nobody begins with zeros: so nothing is left of a machine's or a user's last crash.
+ * Who takes a seat has lock START of the entry of the volume's directory meanwhile; who has seat n has lock n % 16 of the entry of
+ * page n / 16 as long as he lives. Who takes a seat and finds nobody begins with zeros: so nothing is left of one who died
+ * while he was doing that; of the others nothing is left anyway, their frames went with them.
  *
  * Whoever has the guard changes locks in single stores, so that its death leaves nothing half done.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "vfs.h"
 
-#define MAGIC 0x3148534c5145ULL	/* of this layout: other versions must not meet */
+#define MAGIC 0x3248534c5145ULL	/* of this layout: other versions must not meet */
 #define SPINS 1000U
-#define LOCKS_START 0x100000	/* byte of the file that stands for the first seat: beyond any content */
+#define START 1U	/* a lock, as a bit */
 
 /**
  * struct shared - the beginning of what is shared
  * @magic: MAGIC
  * @guard: seat + 1
  * @dir_lock: seat + 1
- * @dir: version of the directory
+ * @dir: version of the directory; never 0
  * @seats: seats that somebody took; whether they are alive says the kernel
  * @segments: taken segments of WAL memory
  */
@@ -48,42 +40,48 @@ struct shared {
 
 #define SHARED_BYTES sizeof(struct shared)
 
-_Static_assert(SHARED_BYTES == 131072, "whole pages");
+_Static_assert(SHARED_BYTES == SHARE_HEAD_PAGES * VFS_BLOCK, "whole pages");
+_Static_assert(SHARE_SEATS <= SHARE_HEAD_PAGES * EXO_XN_SLOTS, "a lock for each seat");
 
-struct share {
-	int fd;
-	uint32_t seat;
-	struct shared *at;
-	void *segment[SHARE_SEGMENTS];
-};
-
-static int lock_byte(int fd, int command, short type, off_t at, struct flock *out)
+static struct shared *head(const struct share *share)
 {
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
-	int ret;
+	return (struct shared *)share->base;
+}
 
-	do {
-		ret = fcntl(fd, command, &lock);
-	} while (ret && errno == EINTR);
-	if (out)
-		*out = lock;
-	return ret ? -errno : 0;
+static int seats_lock(const struct share *share, uint32_t page, uint32_t slots, uint32_t mode)
+{
+	return exo_xn_entry_lock(vfs.xn, share->entry[page], slots, mode, EXO_XN_LOCK_TRY);
+}
+
+static int seat_lock(const struct share *share, uint32_t seat, uint32_t mode)
+{
+	return seats_lock(share, seat / EXO_XN_SLOTS, 1U << seat % EXO_XN_SLOTS, mode);
 }
 
 static bool seat_alive(const struct share *share, uint32_t seat)
 {
-	struct flock found;
-
 	if (seat == share->seat)
 		return true;
 	/* If it can't be asked it counts as alive: nothing is taken away that might be somebody's. */
-	return lock_byte(share->fd, F_OFD_GETLK, F_WRLCK, LOCKS_START + 1 + seat, &found) ||
-	       found.l_type != F_UNLCK;
+	if (seat >= SHARE_SEATS || seat_lock(share, seat, EXO_XN_SHARED))
+		return true;
+	seat_lock(share, seat, EXO_XN_UNLOCK);
+	return false;
+}
+
+void share_leave(struct share *share)
+{
+	if (share->left)
+		return;
+	share->left = true;
+	frames_put(share, 0, SHARE_PAGES);
+	vfs_say(SQLITE_IOERR, "a frame that processes share was taken by force: close the databases of volume \"%s\", "
+		"and open them anew", share->volume->name);
 }
 
 /* Guard -------------------------------------------------------------------------------------- */
 
-static void take(struct share *share, uint32_t *word)
+static int take(struct share *share, uint32_t *word)
 {
 	uint32_t mine = share->seat + 1, found, spins = 0;
 
@@ -91,49 +89,71 @@ static void take(struct share *share, uint32_t *word)
 		found = 0;
 		if (__atomic_compare_exchange_n(word, &found, mine, false, __ATOMIC_ACQUIRE,
 						__ATOMIC_RELAXED))
-			return;
+			break;
 		if (++spins % SPINS)
 			continue;
+		if (share_lost(share))
+			return -EIO;
 		/* Whoever has it may be dead. Its last store is whole. */
-		if (!seat_alive(share, found - 1) &&
+		if (found && !seat_alive(share, found - 1) &&
 		    __atomic_compare_exchange_n(word, &found, mine, false, __ATOMIC_ACQUIRE,
 						__ATOMIC_RELAXED))
-			return;
+			break;
 		sched_yield();
 	}
+	/* It may be private memory by now. */
+	return share_lost(share) ? -EIO : 0;
 }
 
-void share_guard(struct share *share)
+int share_guard(struct share *share)
 {
-	take(share, &share->at->guard);
+	return take(share, &head(share)->guard);
 }
 
-void share_unguard(struct share *share)
+int share_unguard(struct share *share)
 {
-	__atomic_store_n(&share->at->guard, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&head(share)->guard, 0, __ATOMIC_RELEASE);
+	return share_lost(share) ? -EIO : 0;
 }
 
-void share_dir_lock(struct share *share)
+int share_dir_lock(struct share *share)
 {
-	take(share, &share->at->dir_lock);
+	return take(share, &head(share)->dir_lock);
 }
 
 void share_dir_unlock(struct share *share)
 {
-	__atomic_store_n(&share->at->dir_lock, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&head(share)->dir_lock, 0, __ATOMIC_RELEASE);
 }
 
 uint32_t share_dir_version(struct share *share)
 {
-	return __atomic_load_n(&share->at->dir, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&head(share)->dir, __ATOMIC_ACQUIRE);
 }
 
 void share_dir_changed(struct share *share)
 {
-	__atomic_fetch_add(&share->at->dir, 1, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&head(share)->dir, 1, __ATOMIC_RELEASE);
 }
 
 /* Seats -------------------------------------------------------------------------------------- */
+
+/* Which segments are taken: one who is dead may have been about to take one. */
+static void segments_count(struct share *share)
+{
+	uint64_t *words = head(share)->segments;
+	uint32_t i, k, number;
+
+	memset(words, 0, sizeof(head(share)->segments));
+	for (i = 0; i < VFS_FILES; i++) {
+		const struct share_file *file = &head(share)->file[i];
+
+		for (k = 0; k < file->nr_segments && k < SHARE_FILE_SEGMENTS; k++) {
+			number = file->segment[k] % SHARE_SEGMENTS;
+			words[number / 64] |= 1ULL << number % 64;
+		}
+	}
+}
 
 /* All that a seat had. */
 static void reap(struct share *share, uint32_t seat)
@@ -142,11 +162,13 @@ static void reap(struct share *share, uint32_t seat)
 	uint32_t i, k;
 
 	for (i = 0; i < VFS_FILES; i++) {
-		struct share_file *file = &share->at->file[i];
+		struct share_file *file = &head(share)->file[i];
 
 		file->shared &= keep;
 		file->users &= keep;
 		file->shm_users &= keep;
+		if (!file->shm_users)
+			file->nr_segments = 0;
 		if (file->exclusive == seat + 1)
 			file->exclusive = 0;
 		if (file->pending == seat + 1)
@@ -159,7 +181,8 @@ static void reap(struct share *share, uint32_t seat)
 				file->shm_exclusive[k] = 0;
 		}
 	}
-	__atomic_and_fetch(&share->at->seats, keep, __ATOMIC_ACQ_REL);
+	segments_count(share);
+	__atomic_and_fetch(&head(share)->seats, keep, __ATOMIC_ACQ_REL);
 }
 
 uint64_t share_alive(struct share *share, uint64_t seats)
@@ -185,129 +208,170 @@ static void let_go(uint32_t *word, uint32_t seat)
 	__atomic_compare_exchange_n(word, &found, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* With LOCKS_START locked. */
+/* Nobody has a seat. */
+static void begin(struct share *share)
+{
+	uint32_t i;
+
+	memset(head(share), 0, SHARED_BYTES);
+	head(share)->magic = MAGIC;
+	head(share)->dir = 1;
+	for (i = 0; i < VFS_FILES; i++)
+		head(share)->file[i].data = head(share)->file[i].map = 1;
+}
+
+/* All seats of an entry at once: mostly nobody has any. */
+static bool seats_free(struct share *share, uint32_t page)
+{
+	uint32_t all = (1U << EXO_XN_SLOTS) - 1, keep = 0;
+
+	if (seats_lock(share, page, all, EXO_XN_EXCLUSIVE))
+		return false;
+	if (share->seat == SHARE_SEATS) {
+		share->seat = page * EXO_XN_SLOTS;
+		keep = 1;
+	}
+	seats_lock(share, page, all & ~keep, EXO_XN_UNLOCK);
+	return true;
+}
+
+/* A seat that is free, and whether another is taken. With START. */
+static int choose_seat(struct share *share, bool *out_others)
+{
+	uint32_t i = 0;
+
+	*out_others = false;
+	share->seat = SHARE_SEATS;
+	while (i < SHARE_SEATS && (share->seat == SHARE_SEATS || !*out_others)) {
+		if (i % EXO_XN_SLOTS == 0 && seats_free(share, i / EXO_XN_SLOTS)) {
+			i += EXO_XN_SLOTS;
+			continue;
+		}
+		if (share->seat == SHARE_SEATS && !seat_lock(share, i, EXO_XN_EXCLUSIVE))
+			share->seat = i;
+		else if (seat_alive(share, i))
+			*out_others = true;
+		i++;
+	}
+	return share->seat == SHARE_SEATS ? -EUSERS : 0;
+}
+
+/* With START. */
 static int take_seat(struct share *share)
 {
-	uint64_t alive = 0;
-	uint32_t i, free = SHARE_SEATS;
-	int ret;
+	bool others;
+	int ret = choose_seat(share, &others);
 
-	share->seat = SHARE_SEATS;
-	for (i = 0; i < SHARE_SEATS; i++) {
-		if (seat_alive(share, i))
-			alive |= share_bit(i);
-		else if (free == SHARE_SEATS)
-			free = i;
-	}
-	if (free == SHARE_SEATS)
-		return -EUSERS;
-	ret = lock_byte(share->fd, F_OFD_SETLK, F_WRLCK, LOCKS_START + 1 + free, NULL);
 	if (ret)
 		return ret;
-	share->seat = free;
-	if (!alive) {
-		memset(share->at, 0, SHARED_BYTES);
-		share->at->magic = MAGIC;
+	if (!others) {
+		begin(share);
 	} else {
-		if (share->at->magic != MAGIC)
-			return -EPROTO;
-		let_go(&share->at->guard, free);
-		let_go(&share->at->dir_lock, free);
-		share_guard(share);
-		reap(share, free);
-		share_unguard(share);
+		if (head(share)->magic != MAGIC)
+			return share_lost(share) ? -EIO : -EPROTO;
+		let_go(&head(share)->guard, share->seat);
+		let_go(&head(share)->dir_lock, share->seat);
+		ret = share_guard(share);
+		if (ret)
+			return ret;
+		reap(share, share->seat);
+		ret = share_unguard(share);
+		if (ret)
+			return ret;
 	}
-	__atomic_or_fetch(&share->at->seats, share_bit(free), __ATOMIC_ACQ_REL);
-	return 0;
+	__atomic_or_fetch(&head(share)->seats, share_bit(share->seat), __ATOMIC_ACQ_REL);
+	return share_lost(share) ? -EIO : 0;
 }
 
-static int open_file(const struct volume *volume)
+/* With START. */
+static int open_started(struct volume *volume)
 {
-	char path[96];
-	struct stat st;
-	int fd, n, i;
-
-	n = snprintf(path, sizeof(path), "/dev/shm/exo-sqlite.%u.", (unsigned int)geteuid());
-	for (i = 0; i < 16; i++)
-		n += snprintf(path + n, sizeof(path) - (size_t)n, "%02x", vfs.uuid[i]);
-	snprintf(path + n, sizeof(path) - (size_t)n, ".%u.%u", exo_xn_number(vfs.xn), volume->root);
-	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		n = errno;
-		vfs_say(SQLITE_CANTOPEN, "%s: %s: processes that use \"%s\" must share it", path,
-			strerror(n), volume->name);
-		return -n;
-	}
-	/* In a directory that everybody may write somebody else may have been faster. */
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 077 ||
-	    (st.st_size < (off_t)SHARED_BYTES && ftruncate(fd, SHARED_BYTES))) {
-		vfs_say(SQLITE_CANTOPEN, "%s is not a file of this user's alone", path);
-		close(fd);
-		return -EACCES;
-	}
-	return fd;
-}
-
-int share_open(struct volume *volume, struct share **out_share)
-{
-	struct share *share = calloc(1, sizeof(*share));
+	struct share *share;
 	int ret;
 
-	if (!share)
-		return -ENOMEM;
-	share->fd = open_file(volume);
-	if (share->fd < 0) {
-		ret = share->fd;
-		goto err_free;
-	}
-	share->at = mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, share->fd, 0);
-	ret = share->at == MAP_FAILED ? -errno : 0;
+	ret = volume_names(volume);
+	if (!ret)
+		ret = frames_open(volume, &share);
 	if (ret)
-		goto err_close;
-	ret = lock_byte(share->fd, F_OFD_SETLKW, F_WRLCK, LOCKS_START, NULL);
+		return ret;
+	ret = frames_get(share, 0, SHARE_HEAD_PAGES);
 	if (!ret)
 		ret = take_seat(share);
-	if (!ret)
-		ret = lock_byte(share->fd, F_OFD_SETLK, F_UNLCK, LOCKS_START, NULL);
-	if (ret == -EUSERS)
+	if (ret) {
+		frames_close(share);
+		return ret;
+	}
+	volume->names->shared = share_file(share, volume->names->index);
+	volume->names->map_seen = volume->names->shared->map;
+	volume->names->data_seen = volume->names->shared->data;
+	volume->share = share;
+	return 0;
+}
+
+static void say_why(const struct volume *volume, int err)
+{
+	switch (err) {
+	case -EUSERS:
 		vfs_say(SQLITE_CANTOPEN, "%u processes use \"%s\" already: one must end first",
 			SHARE_SEATS, volume->name);
-	if (ret)
-		goto err_unmap;
-	*out_share = share;
-	return 0;
+		break;
+	case -ESTALE:
+	case -EIO:
+		vfs_say(SQLITE_CANTOPEN, "a frame that the processes which use \"%s\" share was taken by force: all of "
+			"them must close their databases, or end", volume->name);
+		break;
+	case -ENOSPC:
+	case -EDQUOT:
+		vfs_say(SQLITE_CANTOPEN, "\"%s\": there are no %u frames for what processes share, or no blocks for their "
+			"names: see 'exoctl quota', 'exoctl root list'", volume->name, SHARE_HEAD_PAGES);
+		break;
+	}
+}
 
-err_unmap:
-	munmap(share->at, SHARED_BYTES);
-err_close:
-	close(share->fd);
-err_free:
-	free(share);
+int share_open(struct volume *volume)
+{
+	struct exo_xn_entry start;
+	int ret;
+
+	ret = exo_xn_entry(vfs.xn, volume->root, volume->block, volume->block,
+			   EXO_RIGHT_READ | EXO_RIGHT_WRITE, EXO_XN_ENTRY_UNIT, &start);
+	if (ret)
+		return ret;
+	do {
+		ret = exo_xn_entry_lock(vfs.xn, start.out_entry, START, EXO_XN_EXCLUSIVE, 0);
+	} while (ret == -EINTR);
+	if (!ret)
+		ret = open_started(volume);
+	exo_xn_unbind(vfs.xn, start.out_entry);
+	if (ret)
+		say_why(volume, ret);
 	return ret;
 }
 
-/* The parent's seat stays the parent's: it has the lock as long as it has its own descriptor. */
-void share_forget(struct share *share)
+void share_close(struct share *share)
 {
-	close(share->fd);
-	share->fd = -1;
+	if (share)
+		frames_close(share);
 }
 
-uint32_t share_seat(const struct share *share)
+/* The parent's seat stays the parent's: its lock is its environment's. */
+void share_forget(struct share *share)
 {
-	return share->seat;
+	share->left = true;
+	frames_lose(share);
 }
 
 struct share_file *share_file(struct share *share, uint32_t index)
 {
-	return &share->at->file[index];
+	return &head(share)->file[index];
 }
 
 void share_file_reset(struct share *share, uint32_t index)
 {
-	struct share_file *file = &share->at->file[index];
+	struct share_file *file = &head(share)->file[index];
 
-	share_guard(share);
+	if (share_guard(share))
+		return;
 	file->state = SHARE_UNKNOWN;
 	file->size = 0;
 	file->users = 0;
@@ -318,30 +382,36 @@ void share_file_reset(struct share *share, uint32_t index)
 
 /* WAL memory --------------------------------------------------------------------------------- */
 
-static off_t segment_at(uint32_t number)
+static uint32_t page_of(uint32_t number)
 {
-	return (off_t)SHARED_BYTES + (off_t)number * SHARE_SEGMENT;
+	return SHARE_HEAD_PAGES + number * SHARE_SEGMENT_PAGES;
 }
 
-void *share_segment(struct share *share, uint32_t number)
+int share_segment(struct share *share, uint32_t number, void **out)
 {
-	void *at;
+	uint32_t page = page_of(number);
+	int ret;
 
 	if (number >= SHARE_SEGMENTS)
-		return NULL;
-	if (!share->segment[number]) {
-		at = mmap(NULL, SHARE_SEGMENT, PROT_READ | PROT_WRITE, MAP_SHARED, share->fd,
-			  segment_at(number));
-		if (at == MAP_FAILED)
-			return NULL;
-		share->segment[number] = at;
-	}
-	return share->segment[number];
+		return -EIO;
+	*out = share->base + (size_t)page * VFS_BLOCK;
+	if (likely(share->entry[page + SHARE_SEGMENT_PAGES - 1]))
+		return 0;
+	ret = file_look(share->volume->names);
+	return ret ? ret : frames_get(share, page, SHARE_SEGMENT_PAGES);
+}
+
+void share_segments_put(struct share *share, const struct share_file *file)
+{
+	uint32_t i;
+
+	for (i = 0; i < file->nr_segments && i < SHARE_FILE_SEGMENTS; i++)
+		frames_put(share, page_of(file->segment[i] % SHARE_SEGMENTS), SHARE_SEGMENT_PAGES);
 }
 
 static int segment_take(struct share *share)
 {
-	uint64_t *words = share->at->segments;
+	uint64_t *words = head(share)->segments;
 	uint32_t i, number;
 
 	for (i = 0; i < SHARE_SEGMENTS / 64; i++) {
@@ -354,41 +424,41 @@ static int segment_take(struct share *share)
 	return -ENOSPC;
 }
 
+/* There are blocks to name its pages by, and its frames are here. */
+static int segment_make(struct share *share, uint32_t number, void **out)
+{
+	struct file *names = share->volume->names;
+	int ret = file_look(names);
+
+	if (!ret && names->blocks < page_of(number + 1))
+		ret = extent_grow(names, page_of(number + 1));
+	return ret ? ret : share_segment(share, number, out);
+}
+
 int share_segment_add(struct share *share, struct share_file *file)
 {
-	struct stat st;
+	int number, ret;
 	void *at;
-	int number;
 
-	if (file->nr_segments == SHARE_FILE_SEGMENTS)
+	if (file->nr_segments >= SHARE_FILE_SEGMENTS)
 		return -ENOSPC;
 	number = segment_take(share);
 	if (number < 0)
 		return number;
-	if (fstat(share->fd, &st) ||
-	    (st.st_size < segment_at((uint32_t)number + 1) &&
-	     posix_fallocate(share->fd, segment_at((uint32_t)number), SHARE_SEGMENT)))
-		goto err;
-	at = share_segment(share, (uint32_t)number);
-	if (!at)
-		goto err;
+	ret = segment_make(share, (uint32_t)number, &at);
+	if (ret) {
+		segments_count(share);
+		return ret;
+	}
+	/* One who gave it up may not have come to its end yet. */
 	memset(at, 0, SHARE_SEGMENT);
 	file->segment[file->nr_segments] = (uint16_t)number;
 	__atomic_store_n(&file->nr_segments, file->nr_segments + 1, __ATOMIC_RELEASE);
 	return 0;
-
-err:
-	share->at->segments[number / 64] &= ~(1ULL << number % 64);
-	return -ENOSPC;
 }
 
 void share_segments_free(struct share *share, struct share_file *file)
 {
-	uint32_t i, nr = file->nr_segments, number;
-
 	file->nr_segments = 0;
-	for (i = 0; i < nr; i++) {
-		number = file->segment[i];
-		share->at->segments[number / 64] &= ~(1ULL << number % 64);
-	}
+	segments_count(share);
 }

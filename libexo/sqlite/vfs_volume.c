@@ -70,16 +70,28 @@ static int find_root(const char *name, struct exo_xn_root *root)
 	return ret;
 }
 
-static int read_dir(struct volume *volume)
+static int read_content(struct volume *volume)
 {
 	int ret;
 
-	volume->dir_seen = share_dir_version(volume->share);
 	ret = exo_xn_read(vfs.xn, volume->root, volume->block, volume->block, &volume->dir,
 			  sizeof(volume->dir));
 	if (ret < 0)
 		return ret;
 	return volume->dir.magic != VFS_DIR_MAGIC || volume->dir.files > VFS_FILES ? -EUCLEAN : 0;
+}
+
+static int read_dir(struct volume *volume)
+{
+	volume->dir_seen = share_dir_version(volume->share);
+	return read_content(volume);
+}
+
+static void names_free(struct file *names)
+{
+	if (names)
+		extent_unload(names);
+	free(names);
 }
 
 static int open_volume(const char *name, struct volume **out_volume)
@@ -105,10 +117,9 @@ static int open_volume(const char *name, struct volume **out_volume)
 			exo_strerror(ret));
 		goto err_free;
 	}
-	ret = share_open(volume, &volume->share);
-	if (ret)
-		goto err_free;
 	ret = exo_xn_change_begin(vfs.xn, volume->root, &volume->change);
+	if (!ret)
+		ret = share_open(volume);
 	if (!ret)
 		ret = read_dir(volume);
 	if (ret == -EUCLEAN)
@@ -117,7 +128,7 @@ static int open_volume(const char *name, struct volume **out_volume)
 	if (!ret)
 		ret = exo_xn_commit(vfs.xn, volume->root, NULL);
 	if (ret)
-		goto err_free;	/* the seat goes with the process */
+		goto err_free;
 	volume->next = vfs.volumes;
 	vfs.volumes = volume;
 	*out_volume = volume;
@@ -126,9 +137,29 @@ static int open_volume(const char *name, struct volume **out_volume)
 err_free:
 	if (ret != -EACCES && ret != -EUCLEAN)
 		vfs_say(SQLITE_CANTOPEN, "volume \"%s\" can't be opened: %s", name, exo_strerror(ret));
+	share_close(volume->share);
+	names_free(volume->names);
 	exo_xn_change_end(volume->change);
 	free(volume);
 	return ret;
+}
+
+/* What is shared is lost, and no file is open: nothing of what is known of it holds. */
+static void close_volume(struct volume *volume)
+{
+	struct volume **at = &vfs.volumes;
+	uint32_t i;
+
+	while (*at != volume)
+		at = &(*at)->next;
+	*at = volume->next;
+	for (i = 0; i < HASH; i++)
+		while (volume->hash[i])
+			file_free(volume->hash[i]);
+	share_close(volume->share);
+	names_free(volume->names);
+	exo_xn_change_end(volume->change);
+	free(volume);
 }
 
 /**
@@ -137,7 +168,7 @@ err_free:
  * @out_volume: opened if need be
  * @out_name: NAME
  *
- * Return: 0; -ENAMETOOLONG; -errno.
+ * Return: 0; -ENAMETOOLONG; -EIO: what is shared was lost, and files are open; -errno.
  */
 int volume_get(const char *path, struct volume **out_volume, const char **out_name)
 {
@@ -156,13 +187,16 @@ int volume_get(const char *path, struct volume **out_volume, const char **out_na
 	if (!*path || strlen(path) >= VFS_NAME)
 		return -ENAMETOOLONG;
 	*out_name = path;
-	for (volume = vfs.volumes; volume; volume = volume->next) {
-		if (!strcmp(volume->name, name)) {
-			*out_volume = volume;
-			return 0;
-		}
+	for (volume = vfs.volumes; volume && strcmp(volume->name, name); volume = volume->next)
+		;
+	if (volume && share_lost(volume->share)) {
+		if (volume->refs)
+			return -EIO;
+		close_volume(volume);
+		volume = NULL;
 	}
-	return open_volume(name, out_volume);
+	*out_volume = volume;
+	return volume ? 0 : open_volume(name, out_volume);
 }
 
 /* Files ---------------------------------------------------------------------------------------- */
@@ -322,6 +356,8 @@ static int refresh(struct volume *volume)
 
 	if (likely(share_dir_version(volume->share) == volume->dir_seen))
 		return 0;
+	if (share_lost(volume->share))
+		return -EIO;
 	ret = read_dir(volume);
 	if (!ret)
 		forget_deleted(volume);
@@ -341,8 +377,10 @@ static uint32_t entry_find(const struct volume *volume, const char *name)
 
 static int apply(struct volume *volume)
 {
-	int ret = exo_xn_change_apply(volume->change, 0, NULL);
+	int ret = -EIO;
 
+	if (!share_lost(volume->share))
+		ret = exo_xn_change_apply(volume->change, 0, NULL);
 	if (ret == -ENOSPC) {
 		ret = exo_xn_commit(vfs.xn, volume->root, NULL);
 		if (!ret)
@@ -353,8 +391,8 @@ static int apply(struct volume *volume)
 	return ret;
 }
 
-/* With the directory's lock; there is no such file. */
-static int make_entry(struct volume *volume, const char *name, uint32_t *out_index)
+/* With the directory's lock, or before anything is shared; there is no such file. */
+static int make_entry(struct volume *volume, const char *name, uint32_t kind, uint32_t *out_index)
 {
 	struct exo_xn_change *change = volume->change;
 	struct vfs_dir *dir = &volume->dir;
@@ -374,7 +412,7 @@ static int make_entry(struct volume *volume, const char *name, uint32_t *out_ind
 		ret = exo_xn_find_free(vfs.xn, volume->block, 1, &block);
 		if (ret)
 			break;
-		*entry = (struct vfs_entry){ .unit = block, .kind = kind_of(name) };
+		*entry = (struct vfs_entry){ .unit = block, .kind = kind };
 		snprintf(entry->name, sizeof(entry->name), "%s", name);
 		if (i == files)
 			dir->files = files + 1;
@@ -391,12 +429,56 @@ static int make_entry(struct volume *volume, const char *name, uint32_t *out_ind
 		dir->files = files;
 		return ret;
 	}
-	share_dir_changed(volume->share);
-	volume->dir_seen++;
-	share_file_reset(volume->share, i);
-	share_file(volume->share, i)->uncommitted = 1;
 	*out_index = i;
 	return 0;
+}
+
+static int make_file(struct volume *volume, const char *name, uint32_t *out_index)
+{
+	int ret = make_entry(volume, name, kind_of(name), out_index);
+
+	if (ret)
+		return ret;
+	share_dir_changed(volume->share);
+	volume->dir_seen++;
+	share_file_reset(volume->share, *out_index);
+	share_file(volume->share, *out_index)->uncommitted = 1;
+	return 0;
+}
+
+static int names_entry(struct volume *volume, uint32_t *out_index)
+{
+	const struct vfs_dir *dir = &volume->dir;
+	uint32_t i;
+
+	for (i = 0; i < dir->files; i++) {
+		if (dir->entry[i].unit && dir->entry[i].kind == VFS_KIND_NAMES) {
+			*out_index = i;
+			return 0;
+		}
+	}
+	return make_entry(volume, "", VFS_KIND_NAMES, out_index);
+}
+
+/* It isn't among the files that have a name. That it grew needn't be durable: nothing is in it. */
+int volume_names(struct volume *volume)
+{
+	struct file *names;
+	int ret = read_content(volume);
+
+	if (ret)
+		return ret;
+	names = calloc(1, sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	volume->names = names;
+	names->volume = volume;
+	names->kind = VFS_KIND_PLAIN;
+	names->shared = &volume->unshared;
+	ret = names_entry(volume, &names->index);
+	if (!ret)
+		ret = extent_load(names);
+	return ret ? ret : extent_grow(names, SHARE_HEAD_PAGES + SHARE_SEGMENT_PAGES);
 }
 
 int volume_file(struct volume *volume, const char *name, bool create, struct file **out_file)
@@ -412,11 +494,12 @@ int volume_file(struct volume *volume, const char *name, bool create, struct fil
 	if (index == volume->dir.files) {
 		if (!create)
 			return 0;
-		share_dir_lock(volume->share);
-		ret = refresh(volume);
+		ret = share_dir_lock(volume->share);
+		if (!ret)
+			ret = refresh(volume);
 		index = ret ? 0 : entry_find(volume, name);
 		if (!ret && index == volume->dir.files)
-			ret = make_entry(volume, name, &index);
+			ret = make_file(volume, name, &index);
 		share_dir_unlock(volume->share);
 		if (ret)
 			return ret;
@@ -456,8 +539,9 @@ int volume_delete(struct file *file)
 	ret = extent_cut(file, 0);
 	if (ret)
 		return ret;
-	share_dir_lock(volume->share);
-	ret = refresh(volume);
+	ret = share_dir_lock(volume->share);
+	if (!ret)
+		ret = refresh(volume);
 	if (!ret) {
 		exo_xn_change_free(volume->change, volume->block, block, 1, VFS_SLOT_FILE);
 		exo_xn_change_write(volume->change, volume->block,

@@ -34,12 +34,14 @@ static int attach(struct conn *conn)
 			return -ENOMEM;
 	}
 	if (!file->memory->refs) {
-		share_guard(share);
+		if (share_guard(share))
+			return -EIO;
 		/* The first one finds nothing: SQLite then makes the index from the WAL. */
 		if (!share_alive(share, file->shared->shm_users))
 			share_segments_free(share, file->shared);
 		file->shared->shm_users |= share_bit(share_seat(share));
-		share_unguard(share);
+		if (share_unguard(share))
+			return -EIO;
 	}
 	file->memory->refs++;
 	conn->has_shm = true;
@@ -50,19 +52,27 @@ static int map_locked(struct conn *conn, uint32_t region, bool extend, void vola
 {
 	struct file *file = conn->file;
 	struct share *share = file->volume->share;
-	int ret = conn->has_shm ? 0 : attach(conn);
+	void *at;
+	int ret;
 
+	if (region >= SHARE_FILE_SEGMENTS)
+		return extend ? -ENOSPC : 0;
+	ret = conn->has_shm ? 0 : attach(conn);
 	if (!ret && extend && file->shared->nr_segments <= region) {
-		share_guard(share);
+		ret = share_guard(share);
+		if (ret)
+			return ret;
 		while (!ret && file->shared->nr_segments <= region)
 			ret = share_segment_add(share, file->shared);
-		share_unguard(share);
+		if (share_unguard(share))
+			ret = -EIO;
 	}
 	if (!ret && region < __atomic_load_n(&file->shared->nr_segments, __ATOMIC_ACQUIRE)) {
-		*out = share_segment(share, file->shared->segment[region]);
-		ret = *out ? 0 : -ENOMEM;
+		ret = share_segment(share, file->shared->segment[region], &at);
+		if (!ret)
+			*out = at;
 	}
-	return ret;
+	return share_lost(share) ? -EIO : ret;
 }
 
 int wal_map(sqlite3_file *base, int region, int size, int extend, void volatile **out)
@@ -98,27 +108,33 @@ static bool taken(struct file *file, uint16_t mask, bool exclusive)
 	return false;
 }
 
-static void give_up(struct conn *conn, uint16_t mask)
+/* -EIO: nobody here had them any more. */
+static int give_up(struct conn *conn, uint16_t mask)
 {
 	struct file *file = conn->file;
 	struct share *share = file->volume->share;
 	struct wal_memory *memory = file->memory;
 	uint64_t keep = ~share_bit(share_seat(share));
 	uint32_t i;
+	int ret;
 
-	share_guard(share);
+	ret = share_guard(share);
 	for (i = 0; i < SHARE_SHM_LOCKS; i++) {
 		if (!(mask >> i & 1))
 			continue;
-		if (conn->shm_exclusive >> i & 1)
-			file->shared->shm_exclusive[i] = 0;
-		else if (conn->shm_shared >> i & 1 && !--memory->shared[i])
+		if (conn->shm_exclusive >> i & 1) {
+			if (!ret)
+				file->shared->shm_exclusive[i] = 0;
+		} else if (conn->shm_shared >> i & 1 && !--memory->shared[i] && !ret) {
 			file->shared->shm_shared[i] &= keep;
+		}
 	}
-	share_unguard(share);
+	if (!ret)
+		ret = share_unguard(share);
 	memory->exclusive &= (uint16_t)~(conn->shm_exclusive & mask);
 	conn->shm_exclusive &= (uint16_t)~mask;
 	conn->shm_shared &= (uint16_t)~mask;
+	return ret;
 }
 
 static int take_shared(struct conn *conn, uint16_t mask)
@@ -133,12 +149,14 @@ static int take_shared(struct conn *conn, uint16_t mask)
 	if (file->memory->exclusive & mask)
 		return SQLITE_BUSY;
 	if (!file->memory->shared[i]) {
-		share_guard(share);
+		if (share_guard(share))
+			return SQLITE_IOERR_SHMLOCK;
 		if (taken(file, mask, false))
 			ret = SQLITE_BUSY;
 		else
 			file->shared->shm_shared[i] |= share_bit(share_seat(share));
-		share_unguard(share);
+		if (share_unguard(share))
+			return SQLITE_IOERR_SHMLOCK;
 	}
 	if (ret == SQLITE_OK) {
 		file->memory->shared[i]++;
@@ -161,13 +179,15 @@ static int take_exclusive(struct conn *conn, uint16_t mask)
 	for (i = 0; i < SHARE_SHM_LOCKS; i++)
 		if (mask >> i & 1 && file->memory->shared[i])
 			return SQLITE_BUSY;
-	share_guard(share);
+	if (share_guard(share))
+		return SQLITE_IOERR_SHMLOCK;
 	if (taken(file, mask, true))
 		ret = SQLITE_BUSY;
 	for (i = 0; ret == SQLITE_OK && i < SHARE_SHM_LOCKS; i++)
 		if (mask >> i & 1)
 			file->shared->shm_exclusive[i] = (uint16_t)(share_seat(share) + 1);
-	share_unguard(share);
+	if (share_unguard(share))
+		return SQLITE_IOERR_SHMLOCK;
 	if (ret == SQLITE_OK) {
 		file->memory->exclusive |= mask;
 		conn->shm_exclusive |= mask;
@@ -189,12 +209,13 @@ static int write_through(struct file *file)
 
 static int lock_locked(struct conn *conn, uint16_t mask, int flags)
 {
-	int ret = 0;
+	int ret = 0, err;
 
 	if (flags & SQLITE_SHM_UNLOCK) {
 		if (conn->shm_exclusive & mask)
 			ret = write_through(conn->file);
-		give_up(conn, mask);
+		err = give_up(conn, mask);
+		ret = ret ? ret : err;
 		return ret ? vfs_code(ret, SQLITE_IOERR_SHMLOCK) : SQLITE_OK;
 	}
 	return flags & SQLITE_SHM_SHARED ? take_shared(conn, mask) : take_exclusive(conn, mask);
@@ -226,25 +247,33 @@ void wal_barrier(sqlite3_file *base)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* What nobody has mapped is gone. */
+static void leave_memory(struct file *file, struct share *share)
+{
+	if (share_guard(share))
+		return;
+	file->shared->shm_users &= ~share_bit(share_seat(share));
+	share_segments_put(share, file->shared);
+	if (!share_alive(share, file->shared->shm_users))
+		share_segments_free(share, file->shared);
+	share_unguard(share);
+}
+
 int wal_unmap(sqlite3_file *base, int delete_it)
 {
 	struct conn *conn = (struct conn *)base;
 	struct file *file = conn->file;
 	struct share *share = file->volume->share;
 
+	(void)delete_it;
 	if (!conn->has_shm)
 		return SQLITE_OK;
 	pthread_mutex_lock(&vfs.lock);
 	if (conn->shm_exclusive | conn->shm_shared)
 		give_up(conn, conn->shm_exclusive | conn->shm_shared);
 	conn->has_shm = false;
-	if (!--file->memory->refs) {
-		share_guard(share);
-		file->shared->shm_users &= ~share_bit(share_seat(share));
-		if (delete_it && !share_alive(share, file->shared->shm_users))
-			share_segments_free(share, file->shared);
-		share_unguard(share);
-	}
+	if (!--file->memory->refs)
+		leave_memory(file, share);
 	pthread_mutex_unlock(&vfs.lock);
 	return SQLITE_OK;
 }

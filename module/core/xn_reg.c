@@ -97,6 +97,30 @@ void exo_xn_state_frame(struct exo_xn_reg_state *state)
 }
 
 /**
+ * exo_xn_state_memory() - an entry without a frame gets one that is memory of its holders, of zeros
+ * @state: state
+ */
+void exo_xn_state_memory(struct exo_xn_reg_state *state)
+{
+	state->bits &= ~(EXO_XN_REG_VALID | EXO_XN_REG_DIRTY | EXO_XN_REG_SPECULATIVE |
+			 EXO_XN_REG_LOST);
+	state->bits |= EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY;
+}
+
+/**
+ * exo_xn_state_over() - was its holders' memory taken?
+ * @state: state
+ *
+ * Then nobody new may have it: he would have another frame than they had.
+ *
+ * Return: true if so.
+ */
+bool exo_xn_state_over(const struct exo_xn_reg_state *state)
+{
+	return (state->bits & (EXO_XN_REG_MEMORY | EXO_XN_REG_FRAME)) == EXO_XN_REG_MEMORY;
+}
+
+/**
  * exo_xn_state_gone() - an entry has its frame no more
  * @state: state
  *
@@ -104,7 +128,7 @@ void exo_xn_state_frame(struct exo_xn_reg_state *state)
  */
 bool exo_xn_state_gone(struct exo_xn_reg_state *state)
 {
-	bool lost = state->bits & EXO_XN_REG_DIRTY;
+	bool lost = state->bits & (EXO_XN_REG_DIRTY | EXO_XN_REG_MEMORY);
 
 	state->bits &= ~(EXO_XN_REG_FRAME | EXO_XN_REG_VALID | EXO_XN_REG_DIRTY |
 			 EXO_XN_REG_SPECULATIVE);
@@ -136,10 +160,12 @@ bool exo_xn_state_valid(struct exo_xn_reg_state *state, u32 writes)
  * @writes: of the block until now
  *
  * Return: 0: it is BUSY until exo_xn_state_end(); 1: there is nothing to do; -EAGAIN: it is BUSY, wait; -ESTALE: it
- * has no frame.
+ * has no frame; -EINVAL: its frame is memory.
  */
 int exo_xn_state_begin(struct exo_xn_reg_state *state, u32 kind, u32 writes)
 {
+	if (state->bits & EXO_XN_REG_MEMORY)
+		return -EINVAL;
 	if (state->bits & EXO_XN_REG_BUSY)
 		return -EAGAIN;
 	if (!(state->bits & EXO_XN_REG_FRAME))
@@ -193,10 +219,12 @@ bool exo_xn_state_end(struct exo_xn_reg_state *state, int error, u32 writes)
  * @writes: of the block until now
  *
  * Return: 0; -EAGAIN: it is being read, wait; -ESTALE: it has no frame that anybody
- * could have.
+ * could have; -EINVAL: its frame is memory.
  */
 int exo_xn_state_dirty(struct exo_xn_reg_state *state, u32 writes)
 {
+	if (state->bits & EXO_XN_REG_MEMORY)
+		return -EINVAL;
 	if ((state->bits & EXO_XN_REG_BUSY) && state->kind == EXO_XN_ENTRY_READ)
 		return -EAGAIN;
 	if ((state->bits & (EXO_XN_REG_FRAME | EXO_XN_REG_SPECULATIVE)) != EXO_XN_REG_FRAME)
@@ -215,7 +243,8 @@ int exo_xn_state_dirty(struct exo_xn_reg_state *state, u32 writes)
  */
 enum exo_xn_reg_rank exo_xn_state_rank(const struct exo_xn_reg_state *state)
 {
-	if (!(state->bits & EXO_XN_REG_FRAME) || (state->bits & EXO_XN_REG_BUSY))
+	if ((state->bits & (EXO_XN_REG_FRAME | EXO_XN_REG_BUSY | EXO_XN_REG_MEMORY)) !=
+	    EXO_XN_REG_FRAME)
 		return EXO_XN_RANK_NONE;
 	if (state->bits & EXO_XN_REG_DIRTY)
 		return EXO_XN_RANK_DIRTY;

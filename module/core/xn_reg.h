@@ -10,6 +10,7 @@
  *	                   VALID <------ VALID|DIRTY
  *	                     exo_xn_state_begin(), _end(): written
  *	any with FRAME -> none: exo_xn_state_gone()
+ *	none -> FRAME, MEMORY: exo_xn_state_memory(); from there to no frame, and nothing else
  */
 #ifndef EXO_CORE_XN_REG_H
 #define EXO_CORE_XN_REG_H
@@ -38,7 +39,7 @@ struct exo_xn_held {
 
 /**
  * struct exo_xn_reg_state - state of an entry
- * @bits: EXO_XN_REG_FRAME, _VALID, _DIRTY, _BUSY, _SPECULATIVE, _LOST
+ * @bits: EXO_XN_REG_FRAME, _VALID, _DIRTY, _BUSY, _SPECULATIVE, _LOST, _MEMORY
  * @kind: with BUSY: EXO_XN_ENTRY_READ or _WRITE
  * @holders: numbers that name it
  * @writes: of the block past the frame, when VALID was true
@@ -55,7 +56,7 @@ enum exo_xn_reg_rank {
 	EXO_XN_RANK_IDLE,	/* nobody has it, and the block has its content */
 	EXO_XN_RANK_HELD,	/* somebody has it, and the block has its content */
 	EXO_XN_RANK_DIRTY,	/* it must be written first */
-	EXO_XN_RANK_NONE,	/* no frame, or busy */
+	EXO_XN_RANK_NONE,	/* no frame, busy, or memory of its holders */
 };
 
 int exo_xn_slots_set(struct exo_xn_slots *slots, struct exo_xn_held *held, u32 mask, u32 mode);
@@ -63,6 +64,8 @@ bool exo_xn_slots_upgrade(const struct exo_xn_held *held, u32 mask, u32 mode);
 u32 exo_xn_slots_taken(const struct exo_xn_slots *slots);
 
 void exo_xn_state_frame(struct exo_xn_reg_state *state);
+void exo_xn_state_memory(struct exo_xn_reg_state *state);
+bool exo_xn_state_over(const struct exo_xn_reg_state *state);
 bool exo_xn_state_gone(struct exo_xn_reg_state *state);
 bool exo_xn_state_valid(struct exo_xn_reg_state *state, u32 writes);
 int exo_xn_state_begin(struct exo_xn_reg_state *state, u32 kind, u32 writes);

@@ -192,6 +192,18 @@ static bool is_current(const struct exo_xn_binding *binding)
 	return !EXO_XN_CHECKED || READ_ONCE(binding->unit->generation) == READ_ONCE(binding->generation);
 }
 
+/**
+ * exo_xn_binding_current() - has nothing changed since owns and acl were asked?
+ * @binding: in flight
+ *
+ * Context: any.
+ * Return: true if so.
+ */
+bool exo_xn_binding_current(const struct exo_xn_binding *binding)
+{
+	return is_current(binding);
+}
+
 /* Does its unit own the blocks, and may it have them? Under the disk's lock. */
 static int check_unit(struct exo_xn *xn, const struct exo_xn_binding *binding,
 		      const struct exo_xn_unit *unit)

@@ -136,6 +136,7 @@ int exo_xn_page_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 	__set_bit(index, reg->used);
 	page->payer->nr++;
 	WRITE_ONCE(reg->nr, reg->nr + 1);
+	WRITE_ONCE(reg->nr_blocks, reg->nr_blocks + 1);
 	WRITE_ONCE(reg->table->entries, reg->nr);
 	list_add_tail(&page->lru, &reg->lru);
 	exo_xn_page_used(reg, page);
@@ -161,6 +162,8 @@ void exo_xn_page_remove(struct exo_xn_reg *reg, struct exo_xn_page *page)
 	__clear_bit(page->index, reg->used);
 	page->payer->nr--;
 	WRITE_ONCE(reg->nr, reg->nr - 1);
+	if (!(page->state.bits & EXO_XN_REG_MEMORY))
+		WRITE_ONCE(reg->nr_blocks, reg->nr_blocks - 1);
 	WRITE_ONCE(reg->table->entries, reg->nr);
 	WRITE_ONCE(row->state, 0);
 	memset(row, 0, sizeof(*row));
@@ -216,7 +219,7 @@ void exo_xn_reg_wrote(struct exo_xn_disk_dev *disk, u64 block, u64 count)
 	struct exo_xn_page *page;
 	unsigned long at;
 
-	if (likely(!READ_ONCE(disk->reg.nr)))
+	if (likely(!READ_ONCE(disk->reg.nr_blocks)))
 		return;
 	rcu_read_lock();
 	xa_for_each_range(&disk->reg.blocks, at, page, block, block + count - 1)
@@ -240,10 +243,24 @@ void exo_xn_hold_put(struct exo_xn_hold *hold)
 	kfree(hold);
 }
 
+/* Nobody finds the entry any more, and its frame is given back soon. Under reg->lock. */
+static void bury_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
+{
+	exo_xn_page_remove(reg, page);
+	/* With the index's reference: the worker may sleep while it unmaps the frame. */
+	list_add_tail(&page->lru, &reg->dead);
+	exo_xn_reg_work(reg);
+}
+
 /* Nobody holds the entry any more. Under reg->lock. */
 static void idle_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
 {
 	exo_xn_page_look(reg, page);
+	if ((page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY)) ==
+	    (EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY)) {
+		bury_locked(reg, page);
+		return;
+	}
 	if (!(page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_BUSY))) {
 		exo_xn_page_remove(reg, page);
 		exo_xn_page_put(page);
@@ -287,7 +304,7 @@ void exo_xn_hold_end(struct exo_xn_disk_dev *disk, struct exo_xn_hold *hold)
  * @parent: unit that owns the block
  *
  * Context: sleeps.
- * Return: 0, until exo_xn_hold_end(); -EDQUOT; -EOVERFLOW; -ENOMEM.
+ * Return: 0, until exo_xn_hold_end(); -EDQUOT; -EOVERFLOW; -ENOMEM; -ESTALE: memory of those who have it, which was taken.
  */
 int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *binding, u64 parent)
 {
@@ -301,9 +318,12 @@ int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *bindin
 		spin_lock(&reg->lock);
 		page = xa_load(&reg->blocks, binding->block);
 		if (page)
+			exo_xn_page_look(reg, page);
+		ret = page && exo_xn_state_over(&page->state) ? -ESTALE : 0;
+		if (page && !ret)
 			break;
 		spin_unlock(&reg->lock);
-		ret = exo_xn_page_add(disk, hold->page);
+		ret = ret ?: exo_xn_page_add(disk, hold->page);
 		if (ret)
 			return ret;
 	}
@@ -316,13 +336,36 @@ int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *bindin
 	page->parent = parent;
 	page->state.holders++;
 	hold->over = false;
-	exo_xn_page_look(reg, page);
 	exo_xn_page_used(reg, page);
 	spin_unlock(&reg->lock);
 	return 0;
 }
 
 /* The end ------------------------------------------------------------------------------------ */
+
+/**
+ * exo_xn_reg_part() - a root has another owner: he shares no memory with those of the one before
+ * @disk: its lock is held
+ * @root: number
+ *
+ * Context: sleeps.
+ */
+void exo_xn_reg_part(struct exo_xn_disk_dev *disk, u32 root)
+{
+	struct exo_xn_reg *reg = &disk->reg;
+	struct exo_xn_page *page;
+	unsigned long at;
+
+	lockdep_assert_held(&disk->lock);
+	xa_for_each(&reg->blocks, at, page) {
+		spin_lock(&reg->lock);
+		if (xa_load(&reg->blocks, at) == page && page->root == root &&
+		    (page->state.bits & EXO_XN_REG_MEMORY))
+			bury_locked(reg, page);
+		spin_unlock(&reg->lock);
+		cond_resched();
+	}
+}
 
 /**
  * exo_xn_reg_drop() - the registry forgets blocks: they are freed, or the disk is detached

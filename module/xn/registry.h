@@ -106,6 +106,7 @@ struct exo_xn_hold {
  * @blocks: block -> struct exo_xn_page; filled under the disk's lock, emptied under @lock
  * @lru: struct exo_xn_page.lru
  * @nr: entries
+ * @nr_blocks: of these, those that aren't memory
  * @table: what everybody may map, NULL until there was an entry; with it @used
  * @used: bit n: row n is an entry's
  * @keepers: struct exo_xn_keeper.node, under @keepers_lock
@@ -120,6 +121,7 @@ struct exo_xn_reg {
 	struct xarray blocks;
 	struct list_head lru;
 	u32 nr;
+	u32 nr_blocks;
 	struct exo_xn_reg_table *table;
 	unsigned long *used;
 	struct list_head keepers;
@@ -149,6 +151,7 @@ int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *bindin
 void exo_xn_hold_end(struct exo_xn_disk_dev *disk, struct exo_xn_hold *hold);
 void exo_xn_hold_put(struct exo_xn_hold *hold);
 void exo_xn_reg_wrote(struct exo_xn_disk_dev *disk, u64 block, u64 count);
+void exo_xn_reg_part(struct exo_xn_disk_dev *disk, u32 root);
 void exo_xn_reg_drop(struct exo_xn_disk_dev *disk, u64 block, u64 count);
 
 /* xn/registry_work.c: keepers, frames that go, what is written for the dead */

@@ -22,7 +22,7 @@ struct want {
 	u64 generation;
 };
 
-enum step { DONE, TAKE, WAIT, GIVE };
+enum { DONE, TAKE, WAIT, GIVE };
 
 /* May what was read ahead be had? It has the block's bytes, and these may be read. */
 static bool ahead_is_good(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
@@ -31,20 +31,62 @@ static bool ahead_is_good(struct exo_xn_disk_dev *disk, struct exo_xn_page *page
 	       exo_xn_readable(disk->xn, page->block, 1);
 }
 
-/* What is to be done until the entry has a frame that may be had. Under reg->lock. */
-static enum step next_locked(struct exo_xn_disk_dev *disk, struct exo_xn_page *page,
-			     struct want *want, struct want *old)
+static void put_frame(struct exo_xn_page *page, struct want *want)
+{
+	page->keeper = want->keeper;
+	page->frame = want->frame;
+	page->generation = want->generation;
+	want->have = false;
+}
+
+static void take_frame(struct exo_xn_page *page, struct want *old)
+{
+	*old = (struct want) { page->keeper, true, page->frame, page->generation };
+	exo_xn_state_gone(&page->state);
+}
+
+/* The same where the frame is to be memory of those who have it. */
+static int next_memory(struct exo_xn_reg *reg, struct exo_xn_page *page, struct want *want,
+		       struct want *old)
+{
+	struct exo_xn_reg_state *state = &page->state;
+
+	if (state->bits & EXO_XN_REG_MEMORY)
+		return exo_xn_state_over(state) ? -ESTALE : DONE;
+	if (state->bits & EXO_XN_REG_BUSY)
+		return WAIT;
+	if (state->bits & EXO_XN_REG_FRAME) {
+		/* What was cached, or read ahead by whomever, is in nobody's way. */
+		if (state->holders > 1 || (state->bits & EXO_XN_REG_DIRTY))
+			return -EBUSY;
+		take_frame(page, old);
+		return GIVE;
+	}
+	if (!want->have)
+		return TAKE;
+	put_frame(page, want);
+	exo_xn_state_memory(state);
+	WRITE_ONCE(reg->nr_blocks, reg->nr_blocks - 1);
+	return DONE;
+}
+
+/* What is to be done until the entry has a frame that may be had, or an error. Under reg->lock. */
+static int next_locked(struct exo_xn_disk_dev *disk, struct exo_xn_page *page,
+		       struct want *want, struct want *old, bool memory)
 {
 	struct exo_xn_reg *reg = &disk->reg;
 	struct exo_xn_reg_state *state = &page->state;
 
 	exo_xn_page_look(reg, page);
+	if (memory)
+		return next_memory(reg, page, want, old);
+	if (state->bits & EXO_XN_REG_MEMORY)
+		return -EBUSY;
 	if (state->bits & EXO_XN_REG_SPECULATIVE) {
 		if (state->bits & EXO_XN_REG_BUSY)
 			return WAIT;
 		if (!ahead_is_good(disk, page)) {
-			*old = (struct want) { page->keeper, true, page->frame, page->generation };
-			exo_xn_state_gone(state);
+			take_frame(page, old);
 			return GIVE;
 		}
 		state->bits &= ~EXO_XN_REG_SPECULATIVE;
@@ -56,10 +98,7 @@ static enum step next_locked(struct exo_xn_disk_dev *disk, struct exo_xn_page *p
 		return WAIT;
 	if (!want->have)
 		return TAKE;
-	page->keeper = want->keeper;
-	page->frame = want->frame;
-	page->generation = want->generation;
-	want->have = false;
+	put_frame(page, want);
 	exo_xn_state_frame(state);
 	return DONE;
 }
@@ -76,19 +115,24 @@ static void tell(struct exo_xn_reg *reg, struct exo_xn_page *page, struct exo_xn
 }
 
 /* The binding is in flight: the disk stays attached, and no block is freed. */
-static int get_frame(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, struct want *want,
-		     struct exo_xn_entry *cmd)
+static int get_frame(struct exo_xn_disk_dev *disk, struct exo_xn_binding *binding,
+		     struct want *want, struct exo_xn_entry *cmd)
 {
+	bool memory = cmd->flags & EXO_XN_ENTRY_MEMORY;
+	struct exo_xn_page *page = binding->hold->page;
 	struct exo_xn_reg *reg = &disk->reg;
 	struct want old;
-	enum step step;
-	int ret = 0;
+	int ret = 0, step;
 
 	do {
 		spin_lock(&reg->lock);
 		/* Another thread may have given the number up, and with it the entry. */
 		ret = page->indexed ? 0 : -ENOENT;
-		step = ret ? DONE : next_locked(disk, page, want, &old);
+		/* Who gives the root away does that first, and then takes all memory of its. */
+		if (!ret && memory && !exo_xn_binding_current(binding))
+			ret = -EAGAIN;
+		step = ret ?: next_locked(disk, page, want, &old, memory);
+		ret = min(step, 0);
 		if (!ret)
 			exo_xn_page_used(reg, page);
 		if (!ret && step == DONE)
@@ -137,8 +181,8 @@ static int use(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn_
 		return -ENOENT;
 	}
 	page = binding->hold->page;
-	if (cmd->flags & EXO_XN_ENTRY_FRAME)
-		ret = get_frame(disk, page, &want, cmd);
+	if (cmd->flags & (EXO_XN_ENTRY_FRAME | EXO_XN_ENTRY_MEMORY))
+		ret = get_frame(disk, binding, &want, cmd);
 	spin_lock(&disk->reg.lock);
 	if (page->indexed)
 		tell_state(&disk->reg, page, cmd);
@@ -189,7 +233,9 @@ static int make(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn
 	ret = exo_xn_binding_make(env, &bind, hold, &cmd->out_entry);
 	if (ret)
 		return ret;
-	ret = use(env, disk, keeper, cmd);
+	do {
+		ret = use(env, disk, keeper, cmd);
+	} while (ret == -EAGAIN);
 	if (ret) {
 		exo_xn_binding_break(env, cmd->out_entry);
 		memset_startat(cmd, 0, out_entry);
@@ -201,7 +247,8 @@ static int check_entry(const struct exo_xn_entry *cmd)
 {
 	u32 how = cmd->flags;
 
-	if (how && how != EXO_XN_ENTRY_FRAME && how != EXO_XN_ENTRY_UNIT)
+	if (how && how != EXO_XN_ENTRY_FRAME && how != EXO_XN_ENTRY_UNIT &&
+	    how != EXO_XN_ENTRY_MEMORY)
 		return -EINVAL;
 	if (!cmd->root || cmd->root > EXO_XN_ROOTS || !cmd->rights ||
 	    (cmd->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE)) || cmd->block == U64_MAX)
@@ -216,7 +263,8 @@ static int check_entry(const struct exo_xn_entry *cmd)
  *
  * Context: sleeps.
  * Return: 0; -EINVAL; -ENOENT: @parent wasn't read, or doesn't own it as data; -EACCES; -EDQUOT, -ENOSPC: no frame, or
- * too many entries of the uid; -EOVERFLOW: too many of the disk; -ENOMEM; -EFAULT; -EIO.
+ * too many entries of the uid; -EOVERFLOW: too many of the disk; -EBUSY: others have it as memory, or not so; -ESTALE: it was
+ * their memory, and was taken; -ENOMEM; -EFAULT; -EIO.
  */
 int exo_xn_entry_op(struct exo_env *env, void *arg)
 {

@@ -178,11 +178,16 @@ int exo_xn_root_op(struct exo_env *env, void *arg)
 
 static int set(struct exo_xn *xn, const struct exo_xn_who *who, const struct exo_xn_root_set *cmd)
 {
+	int ret;
+
 	if (!cmd->root || cmd->root > EXO_XN_ROOTS)
 		return -ENOENT;
 	switch (cmd->flags) {
 	case EXO_XN_ROOT_CHOWN:
-		return exo_xn_root_chown(xn, cmd->root, cmd->uid);
+		ret = exo_xn_root_chown(xn, cmd->root, cmd->uid);
+		if (!ret)
+			exo_xn_reg_part(exo_xn_priv(xn), cmd->root);
+		return ret;
 	case EXO_XN_ROOT_LIMIT:
 		return exo_xn_root_limit(xn, cmd->root, cmd->max_blocks);
 	case EXO_XN_ROOT_DELETE:

@@ -219,6 +219,7 @@ void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk);
 int exo_xn_binding_make(struct exo_env *env, const struct exo_xn_bind *cmd,
 			struct exo_xn_hold *hold, u32 *number);
 bool exo_xn_binding_break(struct exo_env *env, u32 number);
+bool exo_xn_binding_current(const struct exo_xn_binding *binding);
 struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number);
 int exo_xn_bind_op(struct exo_env *env, void *arg);
 int exo_xn_unbind_op(struct exo_env *env, void *arg);

@@ -141,3 +141,22 @@ TEST(exo_xn_state_rank__cheapest_first)
 	state.bits |= EXO_XN_REG_SPECULATIVE;
 	CHECK_EQ(exo_xn_state_dirty(&state, 0), -ESTALE);
 }
+
+/* Catches: memory of its holders that is read, written, given back, or made up for. */
+TEST(exo_xn_state_memory__is_no_block)
+{
+	struct exo_xn_reg_state state = { .holders = 2 };
+
+	CHECK(!exo_xn_state_over(&state));
+	exo_xn_state_memory(&state);
+	CHECK_EQ(state.bits, EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY);
+	CHECK_EQ(exo_xn_state_begin(&state, EXO_XN_ENTRY_READ, 0), -EINVAL);
+	CHECK_EQ(exo_xn_state_begin(&state, EXO_XN_ENTRY_WRITE, 0), -EINVAL);
+	CHECK_EQ(exo_xn_state_dirty(&state, 0), -EINVAL);
+	CHECK(!exo_xn_state_valid(&state, 0));
+	CHECK_EQ(exo_xn_state_rank(&state), EXO_XN_RANK_NONE);
+	CHECK(!exo_xn_state_over(&state));
+	CHECK(exo_xn_state_gone(&state));
+	CHECK(exo_xn_state_over(&state));
+	CHECK_EQ(state.bits, EXO_XN_REG_MEMORY | EXO_XN_REG_LOST);
+}

@@ -620,13 +620,15 @@ struct exo_xn_io {
 #define EXO_XN_REG_HELD (1U << 6)	/* somebody has it */
 #define EXO_XN_REG_LOCKED (1U << 7)	/* somebody has one of its locks */
 #define EXO_XN_REG_LOST (1U << 8)	/* what was dirty could not be written, or was taken by force */
+#define EXO_XN_REG_MEMORY (1U << 9)	/* its frame is memory of those who have it, not the block's content */
 
 #define EXO_XN_ENTRY_FRAME (1U << 0)	/* with a frame; a new one is zeroed and not VALID */
 #define EXO_XN_ENTRY_UNIT (1U << 1)	/* of the unit @parent itself: for its locks, without a frame */
+#define EXO_XN_ENTRY_MEMORY (1U << 2)	/* with a frame that isn't the block's content, but memory of those who have it */
 
 /**
  * struct exo_xn_entry - EXO_XN_ENTRY: use a block's entry; it is made if there is none
- * @flags: EXO_XN_ENTRY_FRAME, _UNIT
+ * @flags: EXO_XN_ENTRY_FRAME, _UNIT, _MEMORY
  * @block: a data block; with _UNIT the same as @parent
  * @parent: unit that owns it as EXO_XN_DATA, read before
  * @rights: EXO_RIGHT_READ, EXO_RIGHT_WRITE; acl is asked for each
@@ -634,12 +636,17 @@ struct exo_xn_io {
  *	entry's locks. Each call gives another number, and locks are the number's
  * @out_index: its row in the table that all entries of the disk are shown in (EXO_MMAP_XN)
  * @out_state: EXO_XN_REG_*
- * @out_frame: with _FRAME: frame
- * @out_cap: with _FRAME: capability for it, with @rights and EXO_RIGHT_WINDOW: EXO_MEM_IMPORT it
+ * @out_frame: with _FRAME, _MEMORY: frame
+ * @out_cap: with _FRAME, _MEMORY: capability for it, with @rights and EXO_RIGHT_WINDOW: EXO_MEM_IMPORT it
  *
  * What holds for bindings holds here: ESTALE when the block was freed or the disk detached; then the frame is
  * revoked, too. It is also revoked when memory is short (EXO_EVENT_CAP_REVOKED): call again, and a new one
  * is there; what was dirty was written before.
+ *
+ * _MEMORY: all who have the entry so have the same frame, of zeros at first; the block is a name for it, and is neither read nor
+ * written. Frame and entry go with the last number. It is not given back when memory is short, only taken by force; then nobody
+ * gets another (ESTALE) before all numbers are gone: so two never have different ones. EBUSY: somebody has the entry the
+ * other way.
  */
 struct exo_xn_entry {
 	__u32 size;

@@ -32,6 +32,8 @@ struct exo_env *exo_view_env(const struct exo_view *view);
 uint32_t exo_view_id(const struct exo_view *view);
 uint32_t exo_view_pages(const struct exo_view *view);
 void *exo_view_base(const struct exo_view *view);
+/* Of the whole mapping. */
+size_t exo_view_length(const struct exo_view *view);
 void *exo_view_addr(const struct exo_view *view, uint32_t page);
 /* The page at an address, -EINVAL if it is not in the view. */
 int64_t exo_view_page(const struct exo_view *view, const void *addr);
