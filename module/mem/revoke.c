@@ -530,8 +530,12 @@ int exo_mem_revoke_op(struct exo_env *env, void *arg)
  */
 int exo_revoke_init(void)
 {
-	/* Of its own: frames in quarantine don't wait for workers that wait for locks. */
-	revoke_wq = alloc_workqueue("exo_revoke", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/*
+	 * Of its own: frames in quarantine don't wait for workers that wait for locks. And without WQ_MEM_RECLAIM: its rescuer,
+	 * who comes as soon as a new worker takes a while, would take all that is queued for himself, and wait with it for
+	 * the first owner who is stuck.
+	 */
+	revoke_wq = alloc_workqueue("exo_revoke", WQ_UNBOUND, 0);
 	return revoke_wq ? 0 : -ENOMEM;
 }
 
