@@ -233,6 +233,50 @@ TEST(kv__life)
 	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
 }
 
+static void give_back(const struct exo_revoke *revoke, void *ctx)
+{
+	ASSERT_EQ(kv_shrink(ctx, revoke->wanted), (int)revoke->wanted);
+}
+
+/* Catches: a store that loses pages when exo asks for frames, or doesn't give them. */
+TEST(kv__gives_frames_back)
+{
+	int fd = t_open(), i;
+	uint32_t disk = setup(fd), asked;
+	struct model model = { .random = 1 };
+	struct exo_env_status st;
+	struct kv *kv;
+
+	open_disk(disk);
+	ASSERT_EQ(kv_open(xn, "store", &opts, &kv), 0);
+	ASSERT_EQ(exo_env_on_revoke(env, give_back, kv), 0);
+	for (i = 0; i < 60; i++)
+		group(&model, kv);
+	/* In the middle of a group, too: the pages that it changed are in slots of their own then. */
+	for (i = 0; i < 2; i++) {
+		if (i) {
+			ASSERT_EQ(kv_begin(kv), 0);
+			ASSERT_EQ(kv_put(kv, "~", 1, bytes[0], LONGEST), 0);
+		}
+		ASSERT_EQ(t_revoke(fd, exo_env_info(env)->out_env, 60, 20000, &asked), 0);
+		ASSERT_EQ(asked, 60);
+		ASSERT_GE(exo_env_dispatch(env, 0), 1);
+		ASSERT_EQ(exo_env_status(env, &st), 0);
+		ASSERT_EQ(st.out_given, 60 * (i + 1U));
+		ASSERT_EQ(st.out_taken, 0);
+	}
+	ASSERT_EQ(kv_delete(kv, "~", 1), 0);
+	ASSERT_EQ(kv_commit(kv), 0);
+	for (i = 0; i < 60; i++)
+		group(&model, kv);
+	ASSERT_EQ(kv_check(kv), 0);
+	ASSERT_TRUE(is_like(kv, &model));
+	ASSERT_EQ(exo_env_on_revoke(env, NULL, NULL), 0);
+	ASSERT_EQ(kv_close(kv), 0);
+	close_disk();
+	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
+}
+
 /* Catches: an acknowledged group that is lost, or one that is there in part, after a power failure. */
 TEST(kv__crash)
 {

@@ -86,7 +86,7 @@ int kv_scan(struct kv *kv, const void *key, uint32_t key_len, kv_scan_fn fn, voi
 
 /* Writes everything home and empties the log; it happens by itself when the log is full. */
 int kv_checkpoint(struct kv *kv);
-/* Gives frames back to exo: how many, or -errno. */
+/* Gives frames back to exo: how many, at most as many as can be done without; or -errno. Call it from exo_env_on_revoke()'s handler. */
 int kv_shrink(struct kv *kv, uint32_t frames);
 uint64_t kv_count(const struct kv *kv);
 void kv_stats(const struct kv *kv, struct kv_stats *out_stats);

@@ -52,6 +52,15 @@ static int open_store(struct kv **out_kv)
 	return kv_open(xn, "store", &opts, out_kv);
 }
 
+/* Whenever exo asks, between two groups: the pages that are wanted least leave. */
+static void give_back(const struct exo_revoke *revoke, void *ctx)
+{
+	int ret = kv_shrink(ctx, revoke->wanted);
+
+	if (ret < 0)
+		die("frames can't be given back", hint(ret));
+}
+
 static struct kv *begin(void)
 {
 	struct kv *kv;
@@ -60,6 +69,7 @@ static struct kv *begin(void)
 	if (ret == -ENOSPC || ret == -EDQUOT)
 		die("kv", "not enough free frames: 'exoctl pool grow 1024' as root");
 	need(ret, "the store can't be opened");
+	need(exo_env_on_revoke(env, give_back, kv), "events");
 	return kv;
 }
 
@@ -71,6 +81,7 @@ static void leave(void)
 
 static void end(struct kv *kv)
 {
+	need(exo_env_on_revoke(env, NULL, NULL), "events");
 	need(kv_close(kv), "close");
 	leave();
 }
@@ -103,8 +114,10 @@ static void fill(void)
 	uint32_t n;
 
 	for (n = 0; n < records; n++) {
-		if (n % 100 == 0)
+		if (n % 100 == 0) {
+			need(exo_env_dispatch(env, 0), "events");
 			need(kv_begin(kv), "begin");
+		}
 		put(kv, n, 0);
 		if (n % 100 == 99 || n + 1 == records)
 			need(kv_commit(kv), "commit");
@@ -123,6 +136,7 @@ static void update(volatile uint32_t *done)
 	uint32_t i;
 
 	for (;;) {
+		need(exo_env_dispatch(env, 0), "events");
 		need(kv_begin(kv), "begin");
 		for (i = 0; i < GROUP; i++)
 			put(kv, (*done % (records / GROUP)) * GROUP + i, *done + 1);
