@@ -445,7 +445,8 @@ void exo_xn_reg_free(struct exo_xn_disk_dev *disk)
  */
 int exo_xn_reg_init(void)
 {
-	wq = alloc_workqueue("exo_xn_reg", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/* Without WQ_MEM_RECLAIM, as in exo_revoke_init(): who gives frames back may wait for an owner who is stuck. */
+	wq = alloc_workqueue("exo_xn_reg", WQ_UNBOUND, 0);
 	return wq ? 0 : -ENOMEM;
 }
 
