@@ -50,10 +50,11 @@ fio: build-libexo
 	@tools/setup fio
 	+@$(MAKE) $(QUIET) --no-print-directory -C tools/fio all
 
-# Tests that are Linux' and SQLite's own; building alone doesn't fetch them.
+# Tests that are Linux' and SQLite's own, and programs that tests run; building alone doesn't fetch them.
 cases: setup $(filter build-libexo build-libexo/sqlite,$(BUILDS))
 	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/unit cases
 	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
+	@tools/vm/drbd-utils build/drbd
 
 ifneq ($(filter check%,$(MAKECMDGOALS)),)
 build-selftests: cases
