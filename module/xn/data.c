@@ -10,6 +10,10 @@
  * until the I/O is over (INV-XN-15, INV-FRAME-4). What was never written since it was allocated isn't read from
  * the device, but zeroed (INV-XN-7).
  *
+ * What reads as zeros parts a READ: it may take several bios, all of the disk's one bioset. While a request has any of
+ * them it waits for none, but one request at a time does (INV-XN-29): all others that have some are with the device, and
+ * go without anybody who waits.
+ *
  * A write that has completed has made its blocks readable. Whether they still are after a crash is a
  * matter of the engine's log: a DURABLE write of a block for the first time is followed by a
  * transaction, the others only have the device's FUA.
@@ -40,6 +44,18 @@ struct exo_xn_wait {
 	struct completion done;
 	int ret;
 	bool commit;
+};
+
+/**
+ * struct later - what is kept in the pdu of a command whose data is written, but not durable to the engine
+ * @polled: of a ring that polls, which may still look
+ * @node: in the disk's list
+ * @iopoll: it is of a ring that polls
+ */
+struct later {
+	struct exo_xn_polled polled;
+	struct llist_node node;
+	bool iopoll;
 };
 
 /* Completion --------------------------------------------------------------------------------- */
@@ -85,21 +101,36 @@ static int commit_written(struct exo_xn_disk_dev *disk)
 	return ret;
 }
 
+static void tell_later(struct later *later, int ret)
+{
+	struct io_uring_cmd *ucmd = container_of((void *)later, struct io_uring_cmd, pdu);
+
+	if (later->iopoll) {
+		exo_uring_polled_done(ucmd, ret);
+		return;
+	}
+	*(int *)ucmd->pdu = ret;
+	exo_uring_complete_in_task(ucmd, uring_task);
+}
+
+/* One transaction for all that were written until now. */
 static void commit_work(struct work_struct *work)
 {
-	struct exo_xn_req *req = container_of(work, struct exo_xn_req, work);
-	struct exo_xn_disk_dev *disk = req->disk;
+	struct exo_xn_disk_dev *disk = container_of(work, struct exo_xn_disk_dev, commit);
+	struct llist_node *list = llist_reverse_order(llist_del_all(&disk->later));
 	int ret = commit_written(disk);
+	struct later *later, *next;
 
-	tell(req, ret, false);
+	llist_for_each_entry_safe(later, next, list, node)
+		tell_later(later, ret);
 	exo_xn_disk_put(disk);
 }
 
 /* The last bio is over: what came of it. What was written may be read from here on. */
 static __always_inline int result(const struct exo_xn_req *req)
 {
-	if (unlikely(req->status))
-		return req->status == BLK_STS_AGAIN ? -EAGAIN : -EIO;
+	if (unlikely(req->error))
+		return req->error;
 	if (EXO_XN_CHECKED && req->kind == EXO_XN_IO_WRITE) {
 		exo_xn_reg_wrote(req->binding->disk, req->block, req->count);
 		exo_xn_written(req->binding->disk->xn, req->block, req->count);
@@ -108,20 +139,26 @@ static __always_inline int result(const struct exo_xn_req *req)
 }
 
 /*
- * In any context. The request is in flight no more before anybody commits: who drains has the lock
- * that a commit needs.
+ * In any context. The request goes at once: whoever has the lock that a commit needs may wait for its bio, or for
+ * the binding. The binding keeps the disk until the worker does.
  */
 static noinline void commit_later(struct exo_xn_req *req)
 {
 	struct exo_xn_binding *binding = req->binding;
+	struct exo_xn_disk_dev *disk = binding->disk;
+	struct later *later = (void *)req->ucmd->pdu;
 
-	req->disk = binding->disk;
-	kref_get(&req->disk->ref);
-	INIT_WORK(&req->work, commit_work);
-	if (req->iopoll)
+	BUILD_BUG_ON(sizeof(*later) > sizeof(req->ucmd->pdu));
+	later->iopoll = req->iopoll;
+	if (later->iopoll)
 		exo_xn_polled_over(req);
+	bio_put(&req->bio);
+	if (llist_add(&later->node, &disk->later)) {
+		kref_get(&disk->ref);
+		if (!queue_work(wq, &disk->commit))
+			exo_xn_disk_put(disk);
+	}
 	exo_xn_binding_end(binding);
-	queue_work(wq, &req->work);
 }
 
 /* In any context. The request goes before the binding is out of flight: its disk may go then. */
@@ -151,7 +188,7 @@ static void end_io(struct bio *bio)
 	struct exo_xn_req *req = bio->bi_private;
 
 	if (unlikely(bio->bi_status))
-		req->status = bio->bi_status;
+		WRITE_ONCE(req->error, bio->bi_status == BLK_STS_AGAIN ? -EAGAIN : -EIO);
 	unpin(bio);
 	if (bio != &req->bio)
 		bio_put(bio);
@@ -213,10 +250,10 @@ static __always_inline struct page *pin_frame(struct exo_env *env, u32 nr, u32 r
  * @binding: in flight
  * @req: the request
  * @last: its last bio
- * @more: bios but for the first
+ * @more: bios but for the first, unless @alone
  * @bios: that have a block, the first among them
  * @opf: of all of them
- * @gfp: to allocate them
+ * @alone: each bio is submitted before the next one is waited for, under disk->alone
  * @rights: that are needed to a frame
  */
 struct plan {
@@ -227,20 +264,33 @@ struct plan {
 	struct bio_list more;
 	u32 bios;
 	blk_opf_t opf;
-	gfp_t gfp;
+	bool alone;
 	u32 rights;
 };
-
-static __always_inline struct bio *bio_new(struct plan *plan, u32 vecs)
-{
-	struct exo_xn_disk_dev *disk = plan->binding->disk;
-
-	return bio_alloc_bioset(disk->bdev.bdev, vecs, plan->opf, plan->gfp, &disk->bios);
-}
 
 static sector_t sector_of(u64 block)
 {
 	return block * SECTORS;
+}
+
+/* One bio more than the request has, or NULL. */
+static noinline struct bio *bio_more(struct exo_xn_req *req, blk_opf_t opf, u32 vecs, gfp_t gfp)
+{
+	struct exo_xn_disk_dev *disk = req->binding->disk;
+	struct bio *bio = bio_alloc_bioset(disk->bdev.bdev, vecs, opf, gfp, &disk->bios);
+
+	if (bio) {
+		bio->bi_private = req;
+		bio->bi_end_io = end_io;
+	}
+	return bio;
+}
+
+/* Of a request that is alone: it is complete when the submitter has given it up, too. */
+static void send(struct exo_xn_req *req, struct bio *bio)
+{
+	atomic_inc(&req->pending);
+	submit_bio(bio);
 }
 
 /* A bio that goes on at this block; @left blocks may follow. */
@@ -251,12 +301,13 @@ static __always_inline int plan_bio(struct plan *plan, u64 block, u32 left)
 	if (plan->bios && bio_end_sector(bio) == sector_of(block))
 		return 0;
 	if (plan->bios) {
-		bio = bio_new(plan, left);
+		if (plan->alone)
+			send(plan->req, bio);
+		bio = bio_more(plan->req, plan->opf, left, plan->alone ? GFP_NOIO : GFP_NOWAIT);
 		if (!bio)
 			return -EAGAIN;
-		bio->bi_private = plan->req;
-		bio->bi_end_io = end_io;
-		bio_list_add(&plan->more, bio);
+		if (!plan->alone)
+			bio_list_add(&plan->more, bio);
 		plan->last = bio;
 	}
 	plan->bios++;
@@ -365,6 +416,75 @@ static blk_opf_t opf_of(const struct exo_xn_io *io, bool commit)
 	       (io->flags & EXO_XN_IO_DURABLE && !commit ? REQ_FUA : 0);
 }
 
+/* The request with its first bio. False: there is no memory, and @gfp doesn't wait for any. */
+static __always_inline bool plan_begin(struct plan *plan, struct exo_env *env,
+				       struct exo_xn_binding *binding, const struct exo_xn_io *io,
+				       u32 count, struct io_uring_cmd *ucmd,
+				       struct exo_xn_wait *wait, unsigned int issue_flags,
+				       gfp_t gfp)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+	u64 block = binding->block + io->offset;
+	bool commit = EXO_XN_CHECKED && io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
+		      !exo_xn_init_durable(disk->xn, block, count);
+	struct exo_xn_req *req;
+	struct bio *bio;
+
+	plan->env = env;
+	plan->binding = binding;
+	plan->opf = opf_of(io, commit);
+	plan->rights = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_WRITE : EXO_RIGHT_READ;
+	bio = bio_alloc_bioset(disk->bdev.bdev, count, plan->opf, gfp, &disk->bios);
+	if (unlikely(!bio))
+		return false;
+	req = container_of(bio, struct exo_xn_req, bio);
+	plan->last = bio;
+	plan->req = req;
+	bio->bi_private = req;
+	bio->bi_end_io = end_io;
+	req->error = 0;
+	req->kind = io->kind;
+	req->commit = commit;
+	req->iopoll = issue_flags & IO_URING_F_IOPOLL;
+	req->polled = false;
+	req->binding = binding;
+	req->block = block;
+	req->count = count;
+	req->ucmd = ucmd;
+	req->wait = wait;
+	return true;
+}
+
+/*
+ * The same as submit(), where it may sleep, for a request of several bios that didn't get them at once. Here it
+ * waits for each, and has one more at most, its first, that isn't with the device.
+ */
+static noinline int submit_alone(struct exo_env *env, struct exo_xn_binding *binding,
+				 const struct exo_xn_io *io, u32 count, const u32 *frames,
+				 struct io_uring_cmd *ucmd, struct exo_xn_wait *wait,
+				 unsigned int issue_flags)
+{
+	struct exo_xn_disk_dev *disk = binding->disk;
+	struct plan plan = { .alone = true };
+	struct exo_xn_req *req;
+	int ret;
+
+	mutex_lock(&disk->alone);
+	plan_begin(&plan, env, binding, io, count, ucmd, wait, issue_flags, GFP_NOIO);
+	req = plan.req;
+	atomic_set(&req->pending, 1);
+	if (req->iopoll)
+		exo_xn_polled_several(req);
+	ret = plan_blocks(&plan, req->block, count, frames);
+	/* What was sent is waited for. */
+	if (ret)
+		WRITE_ONCE(req->error, ret);
+	if (plan.bios)
+		send(req, plan.last);
+	mutex_unlock(&disk->alone);
+	return atomic_dec_and_test(&req->pending) ? complete_now(req) : -EIOCBQUEUED;
+}
+
 /*
  * READ or WRITE of @count blocks, with their frames. @binding is in flight; it is given back when the
  * request is over, or here on an error.
@@ -377,39 +497,17 @@ static __always_inline int submit(struct exo_env *env, struct exo_xn_binding *bi
 					 unsigned int issue_flags)
 {
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
-	u64 block = binding->block + io->offset;
-	bool commit = EXO_XN_CHECKED && io->kind == EXO_XN_IO_WRITE && io->flags & EXO_XN_IO_DURABLE &&
-		      !exo_xn_init_durable(binding->disk->xn, block, count);
-	struct plan plan = {
-		.env = env,
-		.binding = binding,
-		.opf = opf_of(io, commit),
-		.gfp = nowait ? GFP_NOWAIT : GFP_KERNEL,
-		.rights = io->kind == EXO_XN_IO_READ ? EXO_RIGHT_WRITE : EXO_RIGHT_READ,
-	};
-	struct bio *bio;
+	struct plan plan = {};
 	int ret = -EAGAIN;
 
-	bio = bio_new(&plan, count);
-	if (unlikely(!bio))
+	if (unlikely(!plan_begin(&plan, env, binding, io, count, ucmd, wait, issue_flags,
+				 nowait ? GFP_NOWAIT : GFP_KERNEL)))
 		goto err_binding;
-	plan.last = bio;
-	plan.req = container_of(bio, struct exo_xn_req, bio);
-	bio->bi_private = plan.req;
-	bio->bi_end_io = end_io;
-	plan.req->status = BLK_STS_OK;
-	plan.req->kind = io->kind;
-	plan.req->commit = commit;
-	plan.req->iopoll = issue_flags & IO_URING_F_IOPOLL;
-	plan.req->polled = false;
-	plan.req->binding = binding;
-	plan.req->block = block;
-	plan.req->count = count;
-	plan.req->ucmd = ucmd;
-	plan.req->wait = wait;
-	ret = plan_blocks(&plan, block, count, frames);
+	ret = plan_blocks(&plan, plan.req->block, count, frames);
 	if (unlikely(ret)) {
 		plan_drop(plan.req, plan.more);
+		if (ret == -EAGAIN && !nowait)
+			return submit_alone(env, binding, io, count, frames, ucmd, wait, issue_flags);
 		goto err_binding;
 	}
 	if (plan.req->iopoll)
@@ -640,6 +738,17 @@ int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
 	return submit(env, binding, io, 1, &frame, ucmd, NULL, issue_flags);
+}
+
+/**
+ * exo_xn_data_setup() - a new disk
+ * @disk: disk
+ */
+void exo_xn_data_setup(struct exo_xn_disk_dev *disk)
+{
+	mutex_init(&disk->alone);
+	init_llist_head(&disk->later);
+	INIT_WORK(&disk->commit, commit_work);
 }
 
 /**

@@ -82,6 +82,7 @@ static struct exo_xn_disk_dev *disk_new(u64 user_path)
 	disk->by_block = RB_ROOT_CACHED;
 	exo_xn_reg_setup(disk);
 	exo_xn_polled_setup(disk);
+	exo_xn_data_setup(disk);
 	ret = bioset_init(&disk->bios, 64, offsetof(struct exo_xn_req, bio), BIOSET_NEED_BVECS);
 	if (ret)
 		goto err_free;

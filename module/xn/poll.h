@@ -24,6 +24,12 @@ static __always_inline struct exo_xn_polled *exo_xn_polled_of(struct io_uring_cm
 	return (struct exo_xn_polled *)ucmd->pdu;
 }
 
+/* A request of a ring that polls is going to be submitted, and nobody can poll for it. */
+static __always_inline void exo_xn_polled_several(struct exo_xn_req *req)
+{
+	exo_xn_polled_of(req->ucmd)->bio = NULL;
+}
+
 /*
  * A request of a ring that polls is going to be submitted, with so many bios; it is in flight. With @nowait it doesn't
  * wait for a place in the queue: who waits may be who polls.
@@ -33,7 +39,7 @@ static __always_inline void exo_xn_polled_begin(struct exo_xn_req *req, u32 bios
 	struct exo_xn_disk_dev *disk = req->binding->disk;
 	struct exo_xn_polled *polled = exo_xn_polled_of(req->ucmd);
 
-	polled->bio = NULL;
+	exo_xn_polled_several(req);
 	if (bios != 1 || !exo_bdev_polls(disk->bdev.bdev))
 		return;
 	/* Only the first bio of a merged request could be polled. */

@@ -229,17 +229,22 @@ int exo_xn_entry_io_op(struct exo_env *env, void *arg)
  * @pending: bios under way, and the submitter
  * @done: all are over
  * @nr: entries that are BUSY ...
- * @page: ... with references ...
- * @frame: ... the pages of their frames ...
- * @bio: ... and what reads them
+ * @one: ... one of them
+ * @ahead: its batch
+ * @page: with a reference
+ * @frame: the page of its frame, or NULL
+ * @error: of its bio
  */
 struct ahead {
 	atomic_t pending;
 	struct completion done;
 	u32 nr;
-	struct exo_xn_page *page[EXO_XN_REG_BATCH];
-	struct page *frame[EXO_XN_REG_BATCH];
-	struct bio *bio[EXO_XN_REG_BATCH];
+	struct ahead_one {
+		struct ahead *ahead;
+		struct exo_xn_page *page;
+		struct page *frame;
+		int error;
+	} one[EXO_XN_REG_BATCH];
 };
 
 static void ahead_put(struct ahead *ahead)
@@ -248,9 +253,14 @@ static void ahead_put(struct ahead *ahead)
 		complete(&ahead->done);
 }
 
+/* The bio goes at once: whoever submits the next one may wait for it (INV-XN-29). */
 static void ahead_end_io(struct bio *bio)
 {
-	ahead_put(bio->bi_private);
+	struct ahead_one *one = bio->bi_private;
+
+	one->error = bio->bi_status ? -EIO : 0;
+	bio_put(bio);
+	ahead_put(one->ahead);
 }
 
 /* Would somebody else's entry be disturbed, or exo's own blocks be read? */
@@ -318,8 +328,12 @@ static int ahead_one(struct exo_xn_disk_dev *disk, struct exo_xn_keeper *keeper,
 		exo_frame_give(keeper->env, frame, generation);
 		goto out_page;
 	}
-	ahead->page[ahead->nr] = page;
-	ahead->frame[ahead->nr++] = exo_frame_pin(keeper->env, frame, generation);
+	ahead->one[ahead->nr++] = (struct ahead_one) {
+		.ahead = ahead,
+		.page = page,
+		.frame = exo_frame_pin(keeper->env, frame, generation),
+		.error = -ESTALE,
+	};
 	return 0;
 
 out_page:
@@ -330,35 +344,30 @@ out_page:
 /* Read them all at once, and end them. */
 static void ahead_read(struct exo_xn_disk_dev *disk, struct ahead *ahead)
 {
+	struct ahead_one *one, *end = ahead->one + ahead->nr;
 	struct blk_plug plug;
-	u32 i;
+	struct bio *bio;
 
 	atomic_set(&ahead->pending, 1);
 	init_completion(&ahead->done);
 	blk_start_plug(&plug);
-	for (i = 0; i < ahead->nr; i++) {
-		if (!ahead->frame[i])
+	for (one = ahead->one; one < end; one++) {
+		if (!one->frame)
 			continue;
-		ahead->bio[i] = bio_new(disk, ahead->page[i]->block, ahead->frame[i],
-					REQ_OP_READ | REQ_RAHEAD);
-		ahead->bio[i]->bi_private = ahead;
-		ahead->bio[i]->bi_end_io = ahead_end_io;
+		bio = bio_new(disk, one->page->block, one->frame, REQ_OP_READ | REQ_RAHEAD);
+		bio->bi_private = one;
+		bio->bi_end_io = ahead_end_io;
 		atomic_inc(&ahead->pending);
-		submit_bio(ahead->bio[i]);
+		submit_bio(bio);
 	}
 	blk_finish_plug(&plug);
 	ahead_put(ahead);
 	wait_for_completion_io(&ahead->done);
-	for (i = 0; i < ahead->nr; i++) {
-		int error = -ESTALE;
-
-		if (ahead->frame[i]) {
-			error = ahead->bio[i]->bi_status ? -EIO : 0;
-			bio_put(ahead->bio[i]);
-			put_page(ahead->frame[i]);
-		}
-		page_end(&disk->reg, ahead->page[i], error, !ahead->frame[i]);
-		exo_xn_page_put(ahead->page[i]);
+	for (one = ahead->one; one < end; one++) {
+		if (one->frame)
+			put_page(one->frame);
+		page_end(&disk->reg, one->page, one->error, !one->frame);
+		exo_xn_page_put(one->page);
 	}
 }
 

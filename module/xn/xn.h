@@ -19,6 +19,7 @@
 #include <linux/bio.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/workqueue.h>
@@ -53,6 +54,9 @@ struct exo_xn_wait;
  * @requested: bit n: somebody waits for a commit of root n; under @lock
  * @seq: of the last transaction, under @lock
  * @bios: for all I/O; a struct exo_xn_req stands before each bio
+ * @alone: who has it may wait for a bio while he has some (INV-XN-29); a mutex, without another inside
+ * @later: commands whose data is written, and that a commit is needed for
+ * @commit: makes it; with a reference
  * @polled: bios of rings that poll, under way on queues that are polled
  * @pollers: who is in bio_poll() on the device
  * @sweeping: @sweep is going to run
@@ -74,6 +78,9 @@ struct exo_xn_disk_dev {
 	unsigned long requested[BITS_TO_LONGS(EXO_XN_ROOTS + 1)];
 	u64 seq;
 	struct bio_set bios;
+	struct mutex alone;
+	struct llist_head later;
+	struct work_struct commit;
 	atomic_t polled;
 	atomic_t pollers;
 	bool sweeping;
@@ -135,34 +142,30 @@ struct exo_xn_binding {
 /**
  * struct exo_xn_req - one I/O; it stands before its first bio
  * @pending: bios under way, and the submitter
- * @status: of the first that failed
+ * @error: of one that failed, or 0
  * @kind: EXO_XN_IO_READ or EXO_XN_IO_WRITE
  * @commit: the engine must commit before it is complete
  * @iopoll: of a ring that polls
  * @polled: its bio is polled
  * @binding: in flight
- * @disk: while @work is queued, with a reference
  * @block: first
  * @count: blocks
  * @ucmd: io_uring's request, or NULL: @wait
  * @wait: who waits for it
- * @work: what must sleep before it is complete
  * @bio: the first; it goes when the request is complete
  */
 struct exo_xn_req {
 	atomic_t pending;
-	blk_status_t status;
+	int error;
 	u32 kind;
 	bool commit;
 	bool iopoll;
 	bool polled;
 	struct exo_xn_binding *binding;
-	struct exo_xn_disk_dev *disk;
 	u64 block;
 	u32 count;
 	struct io_uring_cmd *ucmd;
 	struct exo_xn_wait *wait;
-	struct work_struct work;
 	struct bio bio;
 };
 
@@ -231,6 +234,7 @@ void exo_xn_env_free(struct exo_env *env);
 int exo_xn_io_op(struct exo_env *env, void *arg);
 int exo_xn_io_uring(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		    unsigned int issue_flags);
+void exo_xn_data_setup(struct exo_xn_disk_dev *disk);
 int exo_xn_data_init(void);
 void exo_xn_data_exit(void);
 
