@@ -6,11 +6,11 @@
  */
 #include <liburing.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "harness.h"
 #include "lib.h"
+#include "null_blk.h"
 
 uint32_t test_pool_huge = 2;
 
@@ -449,51 +449,11 @@ TEST(pin__taken_by_force)
 
 /* ---- block I/O in flight ------------------------------------------------------------------------------------ */
 
-/* A null_blk whose requests take this long, with memory behind it; its name below /dev, or SKIP. */
-static const char *slow_disk(uint64_t ns)
-{
-	static const char dir[] = "/sys/kernel/config/nullb/exotest";
-	static const char *const set[][2] = {
-		{ "memory_backed", "1" }, { "size", "8" }, { "irqmode", "2" }, { "completion_nsec", NULL },
-		{ "blocksize", "4096" }, { "power", "1" },
-	};
-	static char dev[64];
-	char path[128], text[32], index[16] = "";
-	unsigned int i;
-	int fd;
-
-	t_need_root();
-	if (system("modprobe null_blk nr_devices=0 2>/dev/null"))
-		SKIP("there is no null_blk module");
-	mkdir("/sys/kernel/config", 0755);
-	if (access("/sys/kernel/config/nullb", F_OK))
-		if (system("mount -t configfs configfs /sys/kernel/config 2>/dev/null") == -1)
-			SKIP("configfs can't be mounted");
-	if (mkdir(dir, 0755) && errno != EEXIST)
-		SKIP("null_blk can't be configured here");
-	snprintf(path, sizeof(path), "%s/power", dir);
-	t_write_file(path, "0");
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)ns);
-	for (i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, set[i][0]);
-		ASSERT_EQ_FOR(t_write_file(path, set[i][1] ? set[i][1] : text), 0, "%s", set[i][0]);
-	}
-	snprintf(path, sizeof(path), "%s/index", dir);
-	fd = open(path, O_RDONLY);
-	ASSERT_GT(read(fd, index, sizeof(index) - 1), 0);
-	close(fd);
-	/* Newer kernels call it by the name of its directory. */
-	snprintf(dev, sizeof(dev), "/dev/exotest");
-	if (access(dev, F_OK))
-		snprintf(dev, sizeof(dev), "/dev/nullb%d", atoi(index));
-	return dev;
-}
-
-static void slow_disk_end(void)
-{
-	t_write_file("/sys/kernel/config/nullb/exotest/power", "0");
-	rmdir("/sys/kernel/config/nullb/exotest");
-}
+/* Requests of this null_blk take half a second. */
+static const struct null_blk_value slow[] = {
+	{ "size", "8" }, { "irqmode", "2" }, { "completion_nsec", "500000000" }, { "blocksize", "4096" },
+	{ NULL, NULL },
+};
 
 /*
  * A read from disk is in flight into a frame. The frame is freed, or its capability is revoked, or its
@@ -566,10 +526,11 @@ static void in_flight(const char *dev, int how)
 
 TEST(inflight__freed_revoked_dead)
 {
-	const char *dev = slow_disk(500000000);
+	char dev[32];
 	int how;
 
+	null_blk_on("exotest", slow, dev);
 	for (how = 0; how < 3; how++)
 		in_flight(dev, how);
-	slow_disk_end();
+	null_blk_off("exotest");
 }

@@ -5,12 +5,12 @@
  * with exo-fio, which verifies what it wrote.
  */
 #include <fcntl.h>
-#include <liburing.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <linux/fs.h>
 
+#include "uring.h"
 #include "xn_lib.h"
 
 #define BLOCKS 96U
@@ -53,7 +53,6 @@ static void bind_all(struct disk *d)
 static void make(struct disk *d, uint32_t logical)
 {
 	struct exo_xn_disk info = { .size = sizeof(info) };
-	struct exo_xn_root_create root;
 
 	t_need_feature(d->fd, EXO_FEATURE_XN, "raw disks");
 	ASSERT_EQ(xt_format(d->fd, d->path, EXO_XN_FORMAT_FORCE), 0);
@@ -62,12 +61,7 @@ static void make(struct disk *d, uint32_t logical)
 	ASSERT_EQ(t_ioctl(d->fd, EXO_XN_DISK, &info), 0);
 	ASSERT_EQ(info.out_logical, logical);
 	d->unit = (struct xt_unit){ .blocks = 1 };
-	ASSERT_EQ(xt_root(d->fd, d->number, xt_template(d->fd, d->number), "root", &d->unit, 0, &root), 0);
-	d->root = root.out_root;
-	d->at = root.out_block;
-	d->block = xt_free_run(d->fd, d->number, BLOCKS);
-	ASSERT_EQ(xt_grow(d->fd, d->number, d->root, d->at, &d->unit, d->block, BLOCKS, EXO_XN_DATA,
-			  EXO_XN_APPLY_COMMIT), 0);
+	d->block = xt_data_root(d->fd, d->number, &d->unit, BLOCKS, &d->root, &d->at);
 	bind_all(d);
 	t_alloc_any(d->fd, d->frames, BLOCKS);
 }
@@ -101,13 +95,9 @@ static void expect(struct disk *d, uint32_t from, uint32_t count, uint64_t value
 /* Single blocks, DEPTH at a time, through io_uring; a ring that polls, if that is wanted. */
 static void move_uring(struct disk *d, uint32_t kind, uint32_t flags, uint32_t ring_flags)
 {
-	struct exo_uring_cmd body;
 	struct exo_xn_io ios[DEPTH];
-	struct io_uring_cqe *cqe;
-	struct io_uring_sqe *sqe;
 	struct io_uring ring;
 	uint32_t i, k;
-	int ret;
 
 	ASSERT_EQ(io_uring_queue_init(DEPTH, &ring, ring_flags), 0);
 	for (i = 0; i < BLOCKS; i += DEPTH) {
@@ -115,24 +105,11 @@ static void move_uring(struct disk *d, uint32_t kind, uint32_t flags, uint32_t r
 			ios[k] = (struct exo_xn_io){ .size = sizeof(ios[k]), .flags = flags, .kind = kind,
 						     .binding = d->binding, .offset = i + k, .count = 1,
 						     .frames = d->frames[i + k] };
-			body = (struct exo_uring_cmd){ (uintptr_t)&ios[k], 0 };
-			sqe = io_uring_get_sqe(&ring);
-			if (!sqe)
-				FAIL("the ring is full");
-			memset(sqe, 0, sizeof(*sqe));
-			sqe->opcode = IORING_OP_URING_CMD;
-			sqe->fd = d->fd;
-			sqe->cmd_op = EXO_XN_IO;
-			memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+			t_prep_cmd(&ring, d->fd, EXO_XN_IO, &ios[k]);
 		}
 		ASSERT_EQ(io_uring_submit(&ring), DEPTH);
-		for (k = 0; k < DEPTH; k++) {
-			while ((ret = io_uring_wait_cqe(&ring, &cqe)) == -EINTR || ret == -EAGAIN)
-				;
-			ASSERT_EQ(ret, 0);
-			ASSERT_EQ(cqe->res, 0);
-			io_uring_cqe_seen(&ring, cqe);
-		}
+		for (k = 0; k < DEPTH; k++)
+			ASSERT_EQ(t_reap(&ring), 0);
 	}
 	io_uring_queue_exit(&ring);
 }

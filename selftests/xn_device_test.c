@@ -3,11 +3,11 @@
  * Raw disks on devices that fail: errors of writes and reads, a device that is gone in the middle, a disk that is
  * detached under load.
  */
-#include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 
+#include "null_blk.h"
+#include "uring.h"
 #include "xn_dm.h"
 #include "xn_play.h"
 
@@ -255,7 +255,6 @@ static void *load_ring(void *arg)
 	struct load *load = arg;
 	uint32_t binding = 0, frames[DEPTH], i, n;
 	struct exo_xn_io ios[DEPTH];
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	int fd = t_open();
 
@@ -269,25 +268,15 @@ static void *load_ring(void *arg)
 				binding = 0;
 		}
 		for (i = 0; i < DEPTH; i++) {
-			struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-			struct exo_uring_cmd body = { (uintptr_t)&ios[i], 0 };
-
 			ios[i] = (struct exo_xn_io){
 				.size = sizeof(ios[i]), .binding = binding, .offset = i, .count = 1,
 				.kind = (n + i) % 2 ? EXO_XN_IO_WRITE : EXO_XN_IO_READ,
 				.flags = (n + i) % 4 == 1 ? EXO_XN_IO_DURABLE : 0, .frames = frames[i] };
-			memset(sqe, 0, sizeof(*sqe));
-			sqe->opcode = IORING_OP_URING_CMD;
-			sqe->fd = fd;
-			sqe->cmd_op = EXO_XN_IO;
-			memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+			t_prep_cmd(&ring, fd, EXO_XN_IO, &ios[i]);
 		}
 		ASSERT_EQ(io_uring_submit(&ring), DEPTH);
-		for (i = 0; i < DEPTH; i++) {
-			ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
-			counted(load, cqe->res, "request");
-			io_uring_cqe_seen(&ring, cqe);
-		}
+		for (i = 0; i < DEPTH; i++)
+			counted(load, t_reap(&ring), "request");
 	}
 	io_uring_queue_exit(&ring);
 	close(fd);
@@ -333,46 +322,11 @@ static void wait_for(struct load *load, uint32_t good)
 	ASSERT_LT(i, 20000);
 }
 
-#define NULLB "/sys/kernel/config/nullb/exoxn"
+#define NULLB "exoxn"
 
-static void null_set(const char *what, const char *value)
-{
-	char file[64];
-	int ret;
-
-	snprintf(file, sizeof(file), NULLB "/%s", what);
-	ret = t_write_file(file, value);
-	if (ret)
-		FAIL("%s: %s", file, strerror(-ret));
-}
-
-/* A memory-backed null_blk with a cache; off, it is gone with all that it had. */
-static void null_on(char device[32])
-{
-	char index[16] = "";
-	FILE *file;
-
-	mkdir("/sys/kernel/config", 0755);
-	if (system("modprobe null_blk nr_devices=0 2>/dev/null") ||
-	    (access("/sys/kernel/config/nullb", F_OK) &&
-	     system("mount -t configfs configfs /sys/kernel/config")))
-		SKIP("no null_blk");
-	rmdir(NULLB);
-	if (mkdir(NULLB, 0755))
-		SKIP("no null_blk: %s", strerror(errno));
-	null_set("size", "8");
-	null_set("blocksize", "512");
-	null_set("memory_backed", "1");
-	null_set("power", "1");
-	file = fopen(NULLB "/index", "re");
-	ASSERT_TRUE(file && fgets(index, sizeof(index), file));
-	fclose(file);
-	/* Newer kernels call it by the name of its directory. */
-	snprintf(device, 32, "/dev/exoxn");
-	if (access(device, F_OK))
-		snprintf(device, 32, "/dev/nullb%d", atoi(index));
-	ASSERT_EQ(access(device, F_OK), 0);
-}
+static const struct null_blk_value small_blocks[] = {
+	{ "size", "8" }, { "blocksize", "512" }, { NULL, NULL },
+};
 
 /* Catches: a device that is removed under its user, who holds what is gone, or waits forever (INV-XN-18). */
 TEST_LONG(device__removed_under_load, 120)
@@ -386,16 +340,16 @@ TEST_LONG(device__removed_under_load, 120)
 	play_open();
 	fd = t_open();
 	for (round = 0; round < xt_rounds(4, 2); round++) {
-		null_on(device);
+		null_blk_on(NULLB, small_blocks, device);
 		load_start(fd, &load, device, threads);
 		wait_for(&load, 100);
-		null_set("power", "0");
+		null_blk_set(NULLB, "power", "0");
 		good = load.bad;
 		while (load.bad < good + 10)
 			usleep(1000);
 		ASSERT_EQ(xt_detach(fd, load.disk, EXO_XN_DETACH_FORCE), 0);
 		load_end(&load, threads);
-		ASSERT_EQ(rmdir(NULLB), 0);
+		null_blk_off(NULLB);
 	}
 	test_note("%u times removed, %u operations before, %u refused", round, load.good, load.bad);
 }

@@ -5,8 +5,6 @@
  *
  * Half of the changes get a right crc, so that they come past it. EXO_TEST_ROUNDS: how many images.
  */
-#include <sys/stat.h>
-
 #include "xn_play.h"
 
 #define DISK_BYTES ((size_t)PLAY_BLOCKS * EXO_XN_BLOCK)
@@ -246,21 +244,6 @@ static void attack(int fd, const char *path, enum area area, struct count *count
 	ASSERT_EQ(ret, 0);
 }
 
-static void *map_file(const char *file)
-{
-	char path[64];
-	void *at;
-	int fd;
-
-	snprintf(path, sizeof(path), "/tmp/xn/%s", file);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_GE(fd, 0);
-	at = mmap(NULL, DISK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ASSERT_NE((long)at, (long)MAP_FAILED);
-	close(fd);
-	return at;
-}
-
 /* A disk as a crash would leave it, so that there is something in its log. */
 static void make_image(const char *file, char path[32])
 {
@@ -273,7 +256,7 @@ static void make_image(const char *file, char path[32])
 		ASSERT_EQ(play_step(&seed), 0);
 	ASSERT_EQ(play_commit(), 0);
 	events = play_events();
-	disk = map_file(file);
+	disk = xt_map_file(file, DISK_BYTES);
 	image = malloc(DISK_BYTES);
 	ASSERT_TRUE(image != NULL);
 	memcpy(image, disk, DISK_BYTES);

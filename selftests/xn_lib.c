@@ -322,3 +322,17 @@ int xt_shrink(int fd, uint32_t disk, uint32_t root, uint64_t at, struct xt_unit 
 		unit->nr++;
 	return ret;
 }
+
+uint64_t xt_data_root(int fd, uint32_t disk, struct xt_unit *unit, uint32_t blocks, uint32_t *root, uint64_t *at)
+{
+	struct exo_xn_root_create made;
+	uint64_t block;
+
+	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", unit, 0, &made), 0);
+	block = xt_free_run(fd, disk, blocks);
+	ASSERT_EQ(xt_grow(fd, disk, made.out_root, made.out_block, unit, block, blocks, EXO_XN_DATA,
+			  EXO_XN_APPLY_COMMIT), 0);
+	*root = made.out_root;
+	*at = made.out_block;
+	return block;
+}

@@ -49,6 +49,8 @@ int xt_io(int fd, uint32_t kind, uint32_t binding, uint32_t offset, const uint32
 /* The first of count free blocks in a row. Must. */
 uint64_t xt_free_run(int fd, uint32_t disk, uint32_t count);
 uint8_t xt_map(int fd, uint32_t disk, uint64_t block);
+/* Must: a root on disk whose unit, @at, owns so many data blocks in a row; the first. */
+uint64_t xt_data_root(int fd, uint32_t disk, struct xt_unit *unit, uint32_t blocks, uint32_t *root, uint64_t *at);
 /* One more entry of a unit of one block, with the step that says so; apply it. */
 int xt_grow(int fd, uint32_t disk, uint32_t root, uint64_t at, struct xt_unit *unit, uint64_t block,
 	    uint32_t count, uint32_t slot, uint32_t flags);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <liburing.h>
-
+#include "uring.h"
 #include "xn_ops.h"
 
 #define OWN_NAME "own of %u"
@@ -212,7 +211,6 @@ static int op_flush(struct xo_actor *actor)
 static int op_uring(struct xo_actor *actor)
 {
 	struct exo_xn_io ios[BATCH];
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	uint32_t binding, i;
 	int ret = bind_some(actor, &binding);
@@ -221,24 +219,17 @@ static int op_uring(struct xo_actor *actor)
 		return ret;
 	ASSERT_EQ(io_uring_queue_init(BATCH, &ring, 0), 0);
 	for (i = 0; i < BATCH; i++) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-		struct exo_uring_cmd body = { (uintptr_t)&ios[i], 0 };
-
 		ios[i] = (struct exo_xn_io){ .size = sizeof(ios[i]), .binding = binding, .count = 1,
 					     .kind = i % 2 ? EXO_XN_IO_WRITE : EXO_XN_IO_READ,
 					     .flags = i == 1 ? EXO_XN_IO_DURABLE : 0,
 					     .frames = actor->frames[i] };
-		memset(sqe, 0, sizeof(*sqe));
-		sqe->opcode = IORING_OP_URING_CMD;
-		sqe->fd = actor->fd;
-		sqe->cmd_op = EXO_XN_IO;
-		memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+		t_prep_cmd(&ring, actor->fd, EXO_XN_IO, &ios[i]);
 	}
 	ASSERT_EQ(io_uring_submit(&ring), (int)BATCH);
 	for (i = 0; i < BATCH; i++) {
-		ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
-		ret = ret ?: cqe->res;
-		io_uring_cqe_seen(&ring, cqe);
+		int res = t_reap(&ring);
+
+		ret = ret ?: res;
 	}
 	io_uring_queue_exit(&ring);
 	i = (uint32_t)-xt_unbind(actor->fd, binding);

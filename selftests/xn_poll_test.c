@@ -3,18 +3,18 @@
  * Data I/O of rings that poll (IORING_SETUP_IOPOLL), on a queue that is polled (null_blk) and on one that isn't
  * (loop): all comes back, right, once, and what nobody polls for keeps nobody.
  */
-#include <liburing.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "null_blk.h"
+#include "uring.h"
 #include "xn_lib.h"
 
 #define BLOCKS 128U
-#define NULLB "/sys/kernel/config/nullb/exopoll"
+#define NULLB "exopoll"
 
 struct disk {
 	char path[32];
@@ -28,51 +28,10 @@ struct disk {
 	struct xt_unit unit;
 };
 
-static void null_set(const char *what, const char *value)
-{
-	char file[64];
-	int ret;
-
-	snprintf(file, sizeof(file), NULLB "/%s", what);
-	ret = t_write_file(file, value);
-	if (ret)
-		FAIL("%s: %s", file, strerror(-ret));
-}
-
 /* One with a queue that is polled: there, nothing is complete before somebody looks. */
-static void null_on(char device[32])
-{
-	char index[16] = "";
-	FILE *file;
-
-	mkdir("/sys/kernel/config", 0755);
-	if (system("modprobe null_blk nr_devices=0 poll_queues=1 2>/dev/null") ||
-	    (access("/sys/kernel/config/nullb", F_OK) &&
-	     system("mount -t configfs configfs /sys/kernel/config")))
-		SKIP("no null_blk");
-	rmdir(NULLB);
-	if (mkdir(NULLB, 0755))
-		SKIP("no null_blk: %s", strerror(errno));
-	null_set("size", "32");
-	null_set("blocksize", "512");
-	null_set("memory_backed", "1");
-	null_set("poll_queues", "1");
-	null_set("power", "1");
-	file = fopen(NULLB "/index", "re");
-	ASSERT_TRUE(file && fgets(index, sizeof(index), file));
-	fclose(file);
-	/* Newer kernels call it by the name of its directory. */
-	snprintf(device, 32, "/dev/exopoll");
-	if (access(device, F_OK))
-		snprintf(device, 32, "/dev/nullb%d", atoi(index));
-	ASSERT_EQ(access(device, F_OK), 0);
-}
-
-static void null_off(void)
-{
-	null_set("power", "0");
-	ASSERT_EQ(rmdir(NULLB), 0);
-}
+static const struct null_blk_value polled_queue[] = {
+	{ "size", "32" }, { "blocksize", "512" }, { "poll_queues", "1" }, { NULL, NULL },
+};
 
 static void bind_all(struct disk *d)
 {
@@ -81,26 +40,20 @@ static void bind_all(struct disk *d)
 
 static void disk_on(struct disk *d, bool polled)
 {
-	struct exo_xn_root_create root;
 	struct exo_xn_attach attach;
 
 	memset(d, 0, sizeof(*d));
 	d->fd = xt_admin();
 	t_need_feature(d->fd, EXO_FEATURE_URING | EXO_FEATURE_XN, "raw disks and io_uring");
 	if (polled)
-		null_on(d->path);
+		null_blk_on(NULLB, polled_queue, d->path);
 	else
 		xt_device("poll", XT_BLOCKS, d->path);
 	ASSERT_EQ(xt_format(d->fd, d->path, EXO_XN_FORMAT_FORCE), 0);
 	ASSERT_EQ(xt_attach(d->fd, d->path, &attach), 0);
 	d->number = attach.out_disk;
 	d->unit = (struct xt_unit){ .blocks = 1 };
-	ASSERT_EQ(xt_root(d->fd, d->number, xt_template(d->fd, d->number), "root", &d->unit, 0, &root), 0);
-	d->root = root.out_root;
-	d->at = root.out_block;
-	d->block = xt_free_run(d->fd, d->number, BLOCKS);
-	ASSERT_EQ(xt_grow(d->fd, d->number, d->root, d->at, &d->unit, d->block, BLOCKS, EXO_XN_DATA,
-			  EXO_XN_APPLY_COMMIT), 0);
+	d->block = xt_data_root(d->fd, d->number, &d->unit, BLOCKS, &d->root, &d->at);
 	bind_all(d);
 	t_alloc_any(d->fd, d->frames, BLOCKS);
 }
@@ -110,7 +63,7 @@ static void disk_off(struct disk *d, bool polled)
 	xt_detach(d->fd, d->number, EXO_XN_DETACH_FORCE);
 	close(d->fd);
 	if (polled)
-		null_off();
+		null_blk_off(NULLB);
 }
 
 static void fill(struct disk *d, uint64_t value)
@@ -137,20 +90,6 @@ static void ring_open(struct io_uring *ring)
 	ASSERT_EQ(io_uring_queue_init(BLOCKS, ring, IORING_SETUP_IOPOLL), 0);
 }
 
-static void prep_cmd(struct io_uring *ring, int fd, uint32_t cmd, const void *arg)
-{
-	struct exo_uring_cmd body = { (uintptr_t)arg, 0 };
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-
-	if (!sqe)
-		FAIL("the ring is full");
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = fd;
-	sqe->cmd_op = cmd;
-	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
-}
-
 static struct exo_xn_io io_of(struct disk *d, uint32_t kind, uint32_t offset, uint32_t count)
 {
 	struct exo_xn_io io = { .size = sizeof(io), .kind = kind, .binding = d->binding, .offset = offset,
@@ -163,25 +102,11 @@ static struct exo_xn_io io_of(struct disk *d, uint32_t kind, uint32_t offset, ui
 	return io;
 }
 
-static int reap(struct io_uring *ring)
-{
-	struct io_uring_cqe *cqe;
-	int ret;
-
-	do
-		ret = io_uring_wait_cqe(ring, &cqe);
-	while (ret == -EINTR || ret == -EAGAIN);
-	ASSERT_EQ(ret, 0);
-	ret = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return ret;
-}
-
 static int one(struct io_uring *ring, int fd, uint32_t cmd, const void *arg)
 {
-	prep_cmd(ring, fd, cmd, arg);
+	t_prep_cmd(ring, fd, cmd, arg);
 	ASSERT_EQ(io_uring_submit(ring), 1);
-	return reap(ring);
+	return t_reap(ring);
 }
 
 /* All blocks, so many at a time in one request, all requests at once. */
@@ -193,11 +118,11 @@ static void move(struct disk *d, struct io_uring *ring, uint32_t kind, uint32_t 
 	for (i = 0; i < n; i++) {
 		ios[i] = io_of(d, kind, i * run, run);
 		ios[i].flags = flags;
-		prep_cmd(ring, d->fd, EXO_XN_IO, &ios[i]);
+		t_prep_cmd(ring, d->fd, EXO_XN_IO, &ios[i]);
 	}
 	ASSERT_EQ(io_uring_submit(ring), n);
 	for (i = 0; i < n; i++)
-		ASSERT_EQ(reap(ring), 0);
+		ASSERT_EQ(t_reap(ring), 0);
 }
 
 /* Submit what is prepared, and don't poll, as io_uring_submit() would. */
@@ -218,7 +143,7 @@ static void read_unpolled(struct disk *d, struct io_uring *ring, struct exo_xn_i
 
 	for (i = 0; i < n; i++) {
 		ios[i] = io_of(d, EXO_XN_IO_READ, i, 1);
-		prep_cmd(ring, d->fd, EXO_XN_IO, &ios[i]);
+		t_prep_cmd(ring, d->fd, EXO_XN_IO, &ios[i]);
 	}
 	submit_only(ring);
 }
@@ -374,7 +299,7 @@ TEST(nobody_polls__swept)
 		usleep(10000);
 	ASSERT_EQ(left, 0);
 	for (i = 0; i < 16; i++)
-		ASSERT_EQ(reap(&ring), 0);
+		ASSERT_EQ(t_reap(&ring), 0);
 	expect(&d, 0, 16, 1000, "swept");
 	io_uring_queue_exit(&ring);
 	disk_off(&d, true);
@@ -400,7 +325,7 @@ TEST(nobody_polls__drained)
 		/* The sweep comes once a second: so all five weren't its doing. */
 		ASSERT_LT(now_ms() - start, 700);
 		for (i = 0; i < 16; i++)
-			ASSERT_EQ(reap(&ring), 0);
+			ASSERT_EQ(t_reap(&ring), 0);
 		bind_all(&d);
 	}
 	read_unpolled(&d, &ring, ios, 16);
@@ -408,7 +333,7 @@ TEST(nobody_polls__drained)
 	ASSERT_EQ(xt_shrink(d.fd, d.number, d.root, d.at, &d.unit, EXO_XN_APPLY_COMMIT), 0);
 	ASSERT_LT(now_ms() - start, 700);
 	for (i = 0; i < 16; i++)
-		ASSERT_EQ(reap(&ring), 0);
+		ASSERT_EQ(t_reap(&ring), 0);
 	ASSERT_EQ(one(&ring, d.fd, EXO_XN_IO, &ios[0]), -ESTALE);
 	ASSERT_EQ(xt_unbind(d.fd, d.binding), 0);
 	d.block = xt_free_run(d.fd, d.number, BLOCKS);
@@ -419,11 +344,11 @@ TEST(nobody_polls__drained)
 	read_unpolled(&d, &ring, ios, 16);
 	ASSERT_EQ(xt_detach(d.fd, d.number, EXO_XN_DETACH_FORCE), 0);
 	for (i = 0; i < 16; i++)
-		ASSERT_EQ(reap(&ring), 0);
+		ASSERT_EQ(t_reap(&ring), 0);
 	ASSERT_EQ(one(&ring, d.fd, EXO_XN_IO, &ios[0]), -ESTALE);
 	io_uring_queue_exit(&ring);
 	close(d.fd);
-	null_off();
+	null_blk_off(NULLB);
 }
 
 /* Catches: frames and bindings that stay pinned when the ring, or its program, goes with I/O under way (INV-XN-15). */
@@ -462,7 +387,7 @@ TEST(ring__closed_meanwhile)
 	ASSERT_EQ(t_free(d.fd, d.frames, BLOCKS, &done), 0);
 	ASSERT_EQ(xt_detach(d.fd, d.number, 0), 0);
 	close(d.fd);
-	null_off();
+	null_blk_off(NULLB);
 }
 
 /* Catches: a ring that waits for a place in the queue, which only its own polling would give. */
@@ -483,7 +408,7 @@ TEST(queue__full)
 		read_unpolled(&d, &rings[r], ios[r], BLOCKS);
 	for (r = 4; r--;)
 		for (i = 0; i < BLOCKS; i++)
-			ASSERT_EQ(reap(&rings[r]), 0);
+			ASSERT_EQ(t_reap(&rings[r]), 0);
 	expect(&d, 0, BLOCKS, 1000, "more than the queue has place for");
 	for (r = 0; r < 4; r++)
 		io_uring_queue_exit(&rings[r]);
@@ -508,11 +433,11 @@ static void *poll_rounds(void *arg)
 		for (i = 0; i < 16; i++) {
 			ios[i] = io_of(p->d, n % 2 ? EXO_XN_IO_READ : EXO_XN_IO_WRITE, p->from + i, 1);
 			ios[i].flags = n % 8 ? 0 : EXO_XN_IO_DURABLE;
-			prep_cmd(&ring, p->d->fd, EXO_XN_IO, &ios[i]);
+			t_prep_cmd(&ring, p->d->fd, EXO_XN_IO, &ios[i]);
 		}
 		ASSERT_EQ(io_uring_submit(&ring), 16);
 		for (i = 0; i < 16; i++)
-			ASSERT_EQ(reap(&ring), 0);
+			ASSERT_EQ(t_reap(&ring), 0);
 	}
 	io_uring_queue_exit(&ring);
 	return NULL;

@@ -18,17 +18,11 @@ static struct xt_unit unit;
 
 static int setup(uint32_t flags, uint32_t blocks)
 {
-	struct exo_xn_root_create out;
 	int fd = t_open();
 
 	disk = xt_disk(fd, path);
 	unit = (struct xt_unit){ .flags = flags, .blocks = 1 };
-	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", &unit, 0, &out), 0);
-	root = out.out_root;
-	parent = out.out_block;
-	block = xt_free_run(fd, disk, blocks);
-	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, blocks, EXO_XN_DATA,
-			  EXO_XN_APPLY_COMMIT), 0);
+	block = xt_data_root(fd, disk, &unit, blocks, &root, &parent);
 	return fd;
 }
 

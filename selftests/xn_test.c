@@ -3,11 +3,11 @@
  * Raw disks: what each command does, who may, and what is left after a crash.
  */
 #include <fcntl.h>
-#include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
+#include "uring.h"
 #include "xn_lib.h"
 
 static char path[32];
@@ -488,21 +488,6 @@ TEST(data__acl_again)
 
 /* io_uring --------------------------------------------------------------------------------------- */
 
-static void prep(struct io_uring *ring, int fd, struct exo_xn_io *io, uint64_t data)
-{
-	struct exo_uring_cmd body = { (uintptr_t)io, 0 };
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-
-	if (!sqe)
-		FAIL("the ring is full");
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = fd;
-	sqe->cmd_op = EXO_XN_IO;
-	sqe->user_data = data;
-	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
-}
-
 #define DEPTH 32
 
 static void run_batch(struct io_uring *ring, int fd, struct exo_xn_io *ios, int want)
@@ -512,7 +497,7 @@ static void run_batch(struct io_uring *ring, int fd, struct exo_xn_io *ios, int 
 	uint32_t i;
 
 	for (i = 0; i < DEPTH; i++)
-		prep(ring, fd, &ios[i], i);
+		t_prep_cmd(ring, fd, EXO_XN_IO, &ios[i])->user_data = i;
 	ASSERT_EQ(io_uring_submit(ring), DEPTH);
 	for (i = 0; i < DEPTH; i++) {
 		ASSERT_EQ(io_uring_wait_cqe(ring, &cqe), 0);
@@ -563,9 +548,8 @@ TEST(uring__free_under_io)
 {
 	uint32_t frames[DEPTH], i, round, binding, disk, done;
 	struct exo_xn_io ios[DEPTH];
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
-	int fd = t_open();
+	int fd = t_open(), ret;
 	uint64_t block;
 
 	disk = setup_data(fd, DEPTH, &block, &binding);
@@ -577,15 +561,14 @@ TEST(uring__free_under_io)
 				.size = sizeof(ios[i]), .binding = binding, .offset = i, .count = 1,
 				.kind = round % 2 ? EXO_XN_IO_READ : EXO_XN_IO_WRITE,
 				.frames = frames[i] };
-			prep(&ring, fd, &ios[i], i);
+			t_prep_cmd(&ring, fd, EXO_XN_IO, &ios[i]);
 		}
 		ASSERT_EQ(io_uring_submit(&ring), DEPTH);
 		ASSERT_EQ(t_free(fd, frames, DEPTH, &done), 0);
 		for (i = 0; i < DEPTH; i++) {
-			ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
-			if (cqe->res && cqe->res != -EACCES && cqe->res != -ESTALE)
-				FAIL("%d", cqe->res);
-			io_uring_cqe_seen(&ring, cqe);
+			ret = t_reap(&ring);
+			if (ret && ret != -EACCES && ret != -ESTALE)
+				FAIL("%d", ret);
 		}
 	}
 	io_uring_queue_exit(&ring);
@@ -620,7 +603,7 @@ TEST(uring__dies)
 					.size = sizeof(ios[i]), .binding = binding, .offset = i,
 					.kind = EXO_XN_IO_WRITE, .count = 1, .frames = frames[i],
 					.flags = i % 2 ? EXO_XN_IO_DURABLE : 0 };
-				prep(&ring, fd, &ios[i], i);
+				t_prep_cmd(&ring, fd, EXO_XN_IO, &ios[i]);
 			}
 			ASSERT_EQ(io_uring_submit(&ring), DEPTH);
 			raise(SIGKILL);
