@@ -290,3 +290,57 @@ TEST_LONG(fio__verify, 7200)
 	fio(path, trim);
 	ASSERT_EQ(xt_detach(fd, attach.out_disk, EXO_XN_DETACH_FORCE), 0);
 }
+
+/* What stands in the columns of the processors, of all interrupts of an NVMe's I/O queues (not of its admin queue, q0). */
+static uint64_t nvme_interrupts(void)
+{
+	FILE *file = fopen("/proc/interrupts", "re");
+	char line[1024], *at, *end;
+	uint64_t n, sum = 0;
+
+	ASSERT_TRUE(file != NULL);
+	while (fgets(line, sizeof(line), file)) {
+		if (!strstr(line, " nvme") || strstr(line, "q0\n"))
+			continue;
+		at = strchr(line, ':');
+		for (at = at ? at + 1 : line; n = strtoull(at, &end, 10), end != at && *end == ' '; at = end)
+			sum += n;
+	}
+	fclose(file);
+	return sum;
+}
+
+/* Reads and writes of the first NVMe. */
+static uint64_t nvme_done(void)
+{
+	unsigned long long reads = 0, writes = 0;
+	FILE *file = fopen("/sys/block/nvme0n1/stat", "re");
+
+	if (!file || fscanf(file, "%llu %*u %*u %*u %llu", &reads, &writes) != 2)
+		FAIL("no statistics of %s", nvme[0]);
+	fclose(file);
+	return reads + writes;
+}
+
+/* Catches: exo_hipri that doesn't poll; a block that comes back wrong when its completion was polled for. */
+TEST_LONG(fio__polled, 7200)
+{
+	static const char *const polled[] = { "--rw=randwrite", "--iodepth=4", "--size=8m", "--exo_root=polled",
+					      "--exo_hipri", "--do_verify=1", NULL };
+	struct exo_xn_attach attach;
+	uint64_t interrupts, done;
+	int fd = t_open();
+
+	need_guest();
+	t_need_feature(fd, EXO_FEATURE_XN, "raw disks");
+	ASSERT_EQ(xt_format(fd, nvme[0], EXO_XN_FORMAT_FORCE), 0);
+	ASSERT_EQ(xt_attach(fd, nvme[0], &attach), 0);
+	interrupts = nvme_interrupts();
+	done = nvme_done();
+	fio(nvme[0], polled);
+	interrupts = nvme_interrupts() - interrupts;
+	done = nvme_done() - done;
+	test_note("%llu requests, %llu interrupts", (unsigned long long)done, (unsigned long long)interrupts);
+	ASSERT_LT(8 * interrupts, done);
+	ASSERT_EQ(xt_detach(fd, attach.out_disk, EXO_XN_DETACH_FORCE), 0);
+}
