@@ -8,18 +8,13 @@
 #include <exo/uring.h>
 
 #include "../bench/graft/trace.h"
+#include "graft_embed.h"
 #include "harness.h"
 
 #define CHECK(condition) ASSERT_TRUE(condition)
 #define FRAMES 64
 
 uint32_t test_pool_frames = 1024;
-
-/* Grafts in this program; paths are relative to the top of the tree. */
-#define GRAFT(name, file) \
-	__asm__(".section .rodata\n.balign 16\n" #name "_start:\n.incbin \"" file "\"\n" #name \
-		"_end:\n.previous\n"); \
-	extern const char name##_start[], name##_end[]
 
 GRAFT(ip, GRAFT_TOP "/bench/graft/filter_ip.bpf.o");
 GRAFT(net, GRAFT_TOP "/bench/graft/filter_net.bpf.o");
