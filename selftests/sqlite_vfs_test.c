@@ -104,8 +104,7 @@ static void write_some(void *arg)
 {
 	sqlite3 *db;
 
-	use_vfs(0);
-	db = db_open("some.db");
+	db = vfs_open(0, "some.db");
 	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(id INTEGER PRIMARY KEY, b)", (char *)arg);
 	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<2000) "
 		      "INSERT INTO t SELECT i, printf('%%.*c', 500, 'x')||i FROM c");
@@ -117,8 +116,7 @@ static void read_some(void *arg)
 {
 	sqlite3 *db;
 
-	use_vfs(0);
-	db = db_open("some.db");
+	db = vfs_open(0, "some.db");
 	ASSERT_EQ(number(db, "SELECT count(*) FROM t"), 1500);
 	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"), 1500 * 500 + 9 + 90 * 2 + 900 * 3 + 501 * 4);
 	check_integrity(db);
@@ -147,8 +145,7 @@ static void two_databases(void *arg)
 {
 	sqlite3 *db;
 
-	use_vfs(0);
-	db = db_open("one.db");
+	db = vfs_open(0, "one.db");
 	sql(db, NULL, "ATTACH '@second/two.db' AS two");
 	sql(db, NULL, "CREATE TABLE a(x); CREATE TABLE two.b(x)");
 	sql(db, NULL, "BEGIN; INSERT INTO a VALUES(1); INSERT INTO b VALUES(1); COMMIT");
@@ -174,8 +171,7 @@ static void fill_up(void *arg)
 	sqlite3 *db;
 	int ret;
 
-	use_vfs(0);
-	db = db_open("full.db");
+	db = vfs_open(0, "full.db");
 	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(b)", (char *)arg);
 	do {
 		rows = number(db, "SELECT count(*) FROM t");
@@ -225,8 +221,7 @@ static void count_requests(void *arg)
 	sqlite3 *db;
 	int i;
 
-	use_vfs(0);
-	db = db_open("w.db");
+	db = vfs_open(0, "w.db");
 	sql(db, NULL, "PRAGMA journal_mode=%s; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=0;"
 	    "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES(1, 0)", (char *)arg);
 	for (i = 0; i < 10; i++)
@@ -266,7 +261,6 @@ static void use_pages_in_place(void *arg)
 {
 	sqlite3 *db;
 
-	use_vfs(0);
 	write_some("wal");
 	db = db_open("some.db");
 	sql(db, NULL, "PRAGMA mmap_size=1000000000; PRAGMA cache_size=10");
@@ -305,8 +299,7 @@ static void write_until_killed(void *arg)
 	unsigned int i, rows;
 	sqlite3 *db;
 
-	use_vfs(0);
-	db = db_open("crash.db");
+	db = vfs_open(0, "crash.db");
 	sql(db, NULL, "PRAGMA journal_mode=%s; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=50;"
 		      "PRAGMA cache_size=20", writer->journal);
 	sql(db, NULL, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, txn, b);"
@@ -333,8 +326,7 @@ static void check_crash(void *arg)
 	long long last;
 	sqlite3 *db;
 
-	use_vfs(0);
-	db = db_open("crash.db");
+	db = vfs_open(0, "crash.db");
 	check_integrity(db);
 	if (checked->acked) {
 		last = number(db, "SELECT ifnull(-min(txn), 0) FROM t");
