@@ -197,4 +197,22 @@ static inline volatile uint64_t *t_state(int fd, const struct exo_graft_load *lo
 	return state;
 }
 
+static inline uint32_t t_charged_grafts(int fd)
+{
+	return t_quota(fd, getuid()).out_grafts;
+}
+
+/* Must: no graft of this user's is left. What is unloaded is charged until a grace period is over. */
+static inline void t_no_grafts(int fd)
+{
+	struct exo_quota quota;
+
+	for (unsigned int i = 0; t_charged_grafts(fd); i++) {
+		ASSERT_LT(i, 200);
+		test_sleep_ms(50);
+	}
+	quota = t_quota(fd, getuid());
+	ASSERT_EQ(quota.out_graft_insns | quota.out_graft_jit, 0);
+}
+
 #endif

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading grafts, running them, looking at them, killing them: what the shell around the engine
- * promises, in the modes that need no certificate.
+ * Loading grafts, running them, looking at them: what the shell around the engine promises, in the modes that need no
+ * certificate.
  */
-#include <pthread.h>
-#include <sched.h>
-
 #include "graft_lib.h"
 
 /* r0 = arg[0] + arg[1]; out[2] = arg[0] */
@@ -29,24 +26,6 @@ static const struct bpf_insn increment[] = {
 	JX(BPF_JGE, 2, 3, 5), LDX(BPF_B, 0, 2, 0), ADDI(0, 1), STX(BPF_B, 2, 0, 0), ADDI(2, 1),
 	JA(-6), JI(BPF_JEQ, 4, 0, 1), STX(BPF_B, 3, 0, 0), MOVI(0, 7), EXIT,
 };
-
-static uint32_t charged_grafts(int fd)
-{
-	return t_quota(fd, getuid()).out_grafts;
-}
-
-/* What is unloaded is charged until a grace period is over. */
-static void nothing_charged(int fd)
-{
-	struct exo_quota quota;
-
-	for (unsigned int i = 0; charged_grafts(fd); i++) {
-		ASSERT_LT(i, 200);
-		test_sleep_ms(50);
-	}
-	quota = t_quota(fd, getuid());
-	ASSERT_EQ(quota.out_graft_insns | quota.out_graft_jit, 0);
-}
 
 /* Catches: a mode that computes something else, or loses a part of the context. */
 TEST(run__each_mode)
@@ -108,7 +87,7 @@ TEST(load__bad_arguments)
 	bad.const_size = 5000;
 	bad.consts = 4096;
 	ASSERT_EQ(t_load_graft(fd, &bad), -EFAULT);
-	nothing_charged(fd);
+	t_no_grafts(fd);
 }
 
 /* Catches: a refusal that doesn't say why, or that leaves something charged. */
@@ -130,7 +109,7 @@ TEST(load__says_why)
 	load.nr_insns = LEN(helper);
 	ASSERT_EQ(t_load_graft(fd, &load), -EINVAL);
 	ASSERT_EQ(load.out_error.code, EXO_GRAFT_E_HELPER);
-	nothing_charged(fd);
+	t_no_grafts(fd);
 }
 
 /* Catches: a proof that is believed without a certificate; a weaker mode that nobody allowed. */
@@ -284,7 +263,7 @@ TEST(quota__limits)
 
 	t_need_root();
 	t_quota_set(fd, &quota);
-	nothing_charged(fd);
+	t_no_grafts(fd);
 	first = t_graft(fd, &load);
 	t_graft(fd, &load);
 	ASSERT_EQ(t_load_graft(fd, &load), -EDQUOT);
@@ -322,16 +301,16 @@ TEST(env__death)
 	int fd = t_open(), other = t_open();
 	volatile uint64_t *state;
 
-	nothing_charged(other);
+	t_no_grafts(other);
 	load.state_pages = 2;
 	t_graft(fd, &load);
 	state = t_state(fd, &load);
 	state[600] = 5;
 	close(fd);
-	ASSERT_EQ(charged_grafts(other), 1);	/* the mapping holds the environment */
+	ASSERT_EQ(t_charged_grafts(other), 1);	/* the mapping holds the environment */
 	ASSERT_EQ(state[600], 5);
 	munmap((void *)state, 2 * PAGE);
-	nothing_charged(other);
+	t_no_grafts(other);
 }
 
 /* Catches: a leak at loading, running or unloading. */
@@ -353,7 +332,7 @@ TEST_LONG(load__many_times, 600)
 		ASSERT_EQ(t_unload(fd, run.graft), 0);
 		ASSERT_EQ(t_unload(fd, t_graft(fd, &txn)), 0);
 	}
-	nothing_charged(fd);
+	t_no_grafts(fd);
 	test_sleep_ms(500);
 	after = test_free_kib();
 	/* This made Linux borrow the idle frames: it keeps them for a second. */
@@ -422,98 +401,6 @@ TEST(list__own_and_all)
 	ASSERT_EQ(list.out_done, 0);
 }
 
-struct runner {
-	int fd;
-	struct exo_graft_invoke run;
-	int ret;
-};
-
-static void *runner(void *arg)
-{
-	struct runner *r = arg;
-
-	r->ret = t_run(r->fd, &r->run);
-	return NULL;
-}
-
-/* Catches: a graft that goes on after it was killed, or a killer that waits for ever. */
-TEST(kill__running)
-{
-	/* 60000 rounds, and then again */
-	static const struct bpf_insn busy[] = {
-		MOVI(0, 0), ADDI(0, 1), JI(BPF_JNE, 0, 100000, -2), EXIT,
-	};
-	int fd = t_open();
-
-	FOR_ALL_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], busy);
-		struct runner r = { .fd = fd, .run = { .graft = t_graft(fd, &load), .repeat = ~0U } };
-		struct exo_graft_info info;
-		pthread_t thread;
-
-		ASSERT_EQ(pthread_create(&thread, NULL, runner, &r), 0);
-		test_sleep_ms(200);
-		ASSERT_EQ(t_kill_graft(fd, r.run.graft), 0);
-		pthread_join(thread, NULL);
-		ASSERT_EQ(r.ret == -EACCES || (!r.ret && r.run.out_status == EXO_GRAFT_ABORT_KILLED), 1);
-		ASSERT_EQ(t_graft_info(fd, r.run.graft, &info), 0);
-		ASSERT_EQ(info.out_flags & EXO_GRAFT_IS_KILLED, EXO_GRAFT_IS_KILLED);
-		ASSERT_EQ(t_run(fd, &r.run), -EACCES);
-		ASSERT_EQ(t_unload(fd, r.run.graft), 0);
-	}
-}
-
-static volatile bool hogging;
-
-static void *hog(void *arg)
-{
-	while (hogging)
-		;
-	return NULL;
-}
-
-/* Catches: a kill that returns while a run, which had let others have the processor, is still to be undone. */
-TEST_LONG(kill__paused, 120)
-{
-	/* Logs state[0], sets it to 7, and then goes on and on. */
-	static const struct bpf_insn logs[] = {
-		STATE(6, 0), MOV(1, 6), CALL(EXO_HELPER_LOG), STI(BPF_DW, 6, 0, 7), MOVI(0, 0), ADDI(0, 1),
-		JI(BPF_JNE, 0, 0, -2), EXIT,
-	};
-	unsigned int i, k, undone = 0;
-	pthread_t hogs[4], thread;
-	int fd = t_open();
-
-	hogging = true;
-	for (i = 0; i < LEN(hogs); i++)
-		ASSERT_EQ(pthread_create(&hogs[i], NULL, hog, NULL), 0);
-	FOR_ALL_MODES(m) {
-		for (i = 0; i < test_rounds(30, 6); i++) {
-			struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], logs);
-			struct runner r = { .fd = fd, .run = { .repeat = ~0U } };
-			volatile uint64_t *state;
-
-			load.state_pages = 1;
-			r.run.graft = t_graft(fd, &load);
-			state = t_state(fd, &load);
-			ASSERT_EQ(pthread_create(&thread, NULL, runner, &r), 0);
-			for (k = 0; k < 2000 && state[0] != 7 && !r.run.out_status; k++)
-				sched_yield();
-			undone += state[0] == 7;
-			ASSERT_EQ(t_kill_graft(fd, r.run.graft), 0);
-			ASSERT_EQ_FOR(state[0], 0, "mode %u", all_modes[m]);
-			pthread_join(thread, NULL);
-			munmap((void *)state, PAGE);
-			ASSERT_EQ(t_unload(fd, r.run.graft), 0);
-		}
-	}
-	hogging = false;
-	for (i = 0; i < LEN(hogs); i++)
-		pthread_join(hogs[i], NULL);
-	test_note("%u runs had begun", undone);
-	ASSERT_GT(undone, 0);
-}
-
 /* Catches: code that blinding or a missing translator breaks. */
 TEST(jit__sysctls)
 {
@@ -553,68 +440,4 @@ TEST(jit__sysctls)
 	ASSERT_EQ(t_load_graft(fd, &load), 0);
 	ASSERT_EQ(load.out_mode, EXO_GRAFT_INTERP);
 	ASSERT_EQ(t_write_file(enable, "1"), 0);
-}
-
-static volatile uint32_t racing;	/* the graft that all of them use */
-static volatile bool stop;
-
-static void *racer(void *arg)
-{
-	int fd = *(int *)arg;
-	struct exo_graft_info rows[4];
-
-	while (!stop) {
-		struct exo_graft_invoke run = { .graft = racing, .repeat = 50 };
-		struct exo_graft_list list = {
-			.size = sizeof(list), .count = 4, .rows = (uintptr_t)rows,
-		};
-		int ret = t_run(fd, &run);
-
-		if (ret && ret != -ENOENT && ret != -EACCES)
-			FAIL("run: %s", strerror(-ret));
-		if (!ret && run.out_status && run.out_status != EXO_GRAFT_ABORT_KILLED)
-			FAIL("status %u", run.out_status);
-		ASSERT_EQ(t_ioctl(fd, EXO_GRAFT_LIST, &list), 0);
-		ret = t_graft_info(fd, racing, rows);
-		ASSERT_EQ(!ret || ret == -ENOENT, 1);
-	}
-	return NULL;
-}
-
-/* Catches: a graft that is freed under somebody who runs it, looks at it or kills it. */
-TEST_LONG(race__unload_kill_run, 120)
-{
-	static const struct bpf_insn busy[] = {
-		MOVI(0, 0), ADDI(0, 1), JI(BPF_JNE, 0, 1000, -2), EXIT,
-	};
-	pthread_t threads[3];
-	unsigned int i, rounds, total = 0;
-	int fd = t_open();
-	uint64_t start;
-
-	FOR_ALL_MODES(m) {
-		struct exo_graft_load load = GRAFT(EXO_HOOK_TXN, all_modes[m], busy);
-
-		stop = false;
-		racing = t_graft(fd, &load);
-		for (i = 0; i < 3; i++)
-			ASSERT_EQ(pthread_create(&threads[i], NULL, racer, &fd), 0);
-		start = test_now_ns();
-		rounds = 0;
-		do {
-			uint32_t old = racing;
-
-			racing = t_graft(fd, &load);
-			if (rounds++ % 3 == 0)
-				ASSERT_EQ(t_kill_graft(fd, old), 0);
-			ASSERT_EQ(t_unload(fd, old), 0);
-		} while (rounds < test_rounds(1000, 10) && !test_late(start, 2000));
-		total += rounds;
-		stop = true;
-		for (i = 0; i < 3; i++)
-			pthread_join(threads[i], NULL);
-		ASSERT_EQ(t_unload(fd, racing), 0);
-	}
-	test_note("%u grafts", total);
-	nothing_charged(fd);
 }
