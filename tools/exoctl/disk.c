@@ -440,7 +440,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 int exoctl_disk(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "force", 'f', NULL, 0, "format: over a disk of exo's; detach: from under programs", 0 },
+		{ "force", 'f', NULL, 0, "format: over what is on the device; detach: from under programs", 0 },
 		{ "check", 'c', NULL, 0, "attach: walk all roots", 0 },
 		{ "repair", 'r', NULL, 0, "check: free what nobody owns, quarantine roots that are wrong",
 		  0 },
