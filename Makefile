@@ -120,11 +120,12 @@ install:
 	@[ -n '$(DESTDIR)' ] || /sbin/ldconfig
 
 clean:
-	@for dir in $(SUBDIRS) selftests/sqlite; do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
+	@for dir in $(SUBDIRS) selftests/sqlite tools/fio; do $(MAKE) $(QUIET) --no-print-directory -C $$dir clean || exit 1; done
 	@rm -rf build
 
 help:
 	@echo 'make             build everything (module for KERNEL=6.1; also 6.12, 7.2, debug)'
+	@echo 'make user        the same without the module: libraries, tools, samples, tests'
 	@echo 'make run         the demonstration: databases on exo frames and on raw blocks (in VMs; or here, without disks, if /dev/exo exists)'
 	@echo 'make check       unit tests, and all selftests on the stock 6.1 kernel'
 	@echo 'make check-all   the same on 6.1, 6.12, 7.2 and a debug kernel, a minute of fuzzing, and the proofs'
