@@ -5,10 +5,10 @@
  * the kernel command line), as long as a test wants that.
  */
 #include <glob.h>
-#include <liburing.h>
 #include <pthread.h>
 
 #include "failnth.h"
+#include "uring.h"
 #include "xn_lib.h"
 
 static char path[32];
@@ -140,35 +140,19 @@ static void together(void *(*what)(void *))
 static void uring(uint32_t nr, uint32_t kind, uint32_t flags, uint32_t count, uint32_t ring_flags)
 {
 	static struct exo_xn_io ios[PIECES];
-	struct exo_uring_cmd body;
-	struct io_uring_cqe *cqe;
-	struct io_uring_sqe *sqe;
 	struct io_uring io;
 	uint32_t i;
-	int ret;
 
 	ASSERT_EQ(io_uring_queue_init(nr, &io, ring_flags), 0);
 	for (i = 0; i < nr; i++) {
 		ios[i] = (struct exo_xn_io){ .size = sizeof(ios[i]), .flags = flags, .kind = kind, .binding = binding,
 					     .offset = count == 1 ? i : 0, .count = count,
 					     .frames = count == 1 ? many[i] : (uintptr_t)many };
-		body = (struct exo_uring_cmd){ (uintptr_t)&ios[i], 0 };
-		sqe = io_uring_get_sqe(&io);
-		ASSERT_TRUE(sqe);
-		memset(sqe, 0, sizeof(*sqe));
-		sqe->opcode = IORING_OP_URING_CMD;
-		sqe->fd = fd;
-		sqe->cmd_op = EXO_XN_IO;
-		memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd), &body, sizeof(body));
+		t_prep_cmd(&io, fd, EXO_XN_IO, &ios[i]);
 	}
 	ASSERT_EQ(io_uring_submit(&io), (int)nr);
-	for (i = 0; i < nr; i++) {
-		while ((ret = io_uring_wait_cqe(&io, &cqe)) == -EINTR || ret == -EAGAIN)
-			;
-		ASSERT_EQ(ret, 0);
-		ASSERT_EQ(cqe->res, 0);
-		io_uring_cqe_seen(&io, cqe);
-	}
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(t_reap(&io), 0);
 	io_uring_queue_exit(&io);
 }
 
