@@ -20,7 +20,7 @@ uint32_t test_pool_frames = 8192;
 #define DISK_BYTES ((size_t)BLOCKS * EXO_XN_BLOCK)
 #define LOG_BYTES (64U << 20)
 #define ENTRIES_MOST 20000U
-#define POINTS 72U	/* that are tried */
+#define POINTS 72U	/* that are tried; a third of them on other kernels than 6.1 */
 #define CONTROLS 8U
 
 static char disk_path[32], copy_path[32];
@@ -73,6 +73,7 @@ static void record_end(uint32_t disk)
 struct replay {
 	const char *(*look)(uint32_t disk, uint32_t transactions);
 	uint32_t marked;	/* transactions that were acknowledged, and one */
+	uint32_t most;		/* points to try */
 	uint32_t points, seen, tried, controls, noticed;
 };
 
@@ -112,7 +113,7 @@ static const char *try(struct replay *r, uint32_t marked)
  */
 static void control(struct replay *r, uint32_t marked)
 {
-	if (marked == r->marked || !r->tried || r->controls > r->tried * CONTROLS / POINTS)
+	if (marked == r->marked || !r->tried || r->controls > r->tried * CONTROLS / r->most)
 		return;
 	r->controls++;
 	r->noticed += try(r, marked) != NULL;
@@ -131,7 +132,7 @@ static void point(struct replay *r, uint32_t n, uint32_t cached)
 	if (!r->marked)
 		return;
 	r->seen++;
-	if ((uint64_t)r->seen * POINTS / r->points == (uint64_t)(r->seen - 1) * POINTS / r->points)
+	if ((uint64_t)r->seen * r->most / r->points == (uint64_t)(r->seen - 1) * r->most / r->points)
 		return;
 	wrong = try(r, marked);
 	if (wrong)
@@ -144,11 +145,12 @@ static void replay(struct replay *r)
 	uint32_t n, cached = 0;
 	bool made = false;
 
+	r->most = xt_rounds(POINTS, 3);
 	for (n = 0; n < nr_entries; n++) {
 		made |= lw_marked(&entries[n]) != 0;
 		r->points += made && is_point(&entries[n]);
 	}
-	ASSERT_GE(r->points, POINTS);
+	ASSERT_GE(r->points, r->most);
 	for (n = 0; n < nr_entries; n++) {
 		if (is_point(&entries[n])) {
 			point(r, n, cached);
@@ -158,7 +160,7 @@ static void replay(struct replay *r)
 	}
 	test_note("%u entries, %u of %u flushes and FUA writes tried, %u of %u lost ones noticed", nr_entries,
 		  r->tried, r->points, r->noticed, r->controls);
-	ASSERT_GE(r->tried, 60);
+	ASSERT_GE(r->tried, r->most * 5 / 6);
 	ASSERT_GT(r->noticed, r->controls / 2);
 }
 
