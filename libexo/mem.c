@@ -37,18 +37,32 @@ static void alloc_arg(struct exo_mem_alloc *arg, const struct exo_mem_alloc_opts
 {
 	if (!opts)
 		return;
-	if (OPTS_HAS(opts, caps)) {
+	if (OPTS_HAS(opts, sock)) {
 		arg->flags = opts->flags;
 		arg->colour = opts->colour;
 		arg->node = opts->node;
 		arg->rights = opts->rights;
 		arg->caps_ptr = (uintptr_t)opts->caps;
+		arg->sock = opts->sock;
 		return;
 	}
 	arg->flags = OPTS_GET(opts, flags, 0U);
 	arg->colour = OPTS_GET(opts, colour, 0U);
 	arg->node = OPTS_GET(opts, node, 0U);
 	arg->rights = OPTS_GET(opts, rights, 0U);
+	arg->caps_ptr = (uintptr_t)OPTS_GET(opts, caps, NULL);
+}
+
+/* How the sending went: told, or, to who does not want to know, an error if not all was sent. */
+static int alloc_sent(const struct exo_mem_alloc *arg, const struct exo_mem_alloc_opts *opts)
+{
+	if (OPTS_HAS(opts, out_sent) && opts->out_sent) {
+		*opts->out_sent = arg->out_sent;
+		return 0;
+	}
+	if (arg->out_sent < 0)
+		return arg->out_sent;
+	return (uint32_t)arg->out_sent < arg->count * sizeof(struct exo_cap) ? -EMSGSIZE : 0;
 }
 
 /* More frames than one call may name. */
@@ -98,7 +112,11 @@ static inline int alloc_some(struct exo_env *env, struct exo_mem_alloc *arg, uin
  * A frame that last belonged to somebody else is zeroed. What is free stands in the frame table
  * (exo_env_table()). Idea: S95 §3.1: the application requests specific physical pages.
  *
- * Return: 0; -ENOSPC: nothing free fits; -EBUSY: one of these is taken; -EDQUOT; -EINVAL.
+ * EXO_ALLOC_SEND gives the frames to another process in the same call, which exo_view_receive() takes:
+ * see struct exo_mem_alloc_opts. If the allocation fails nothing is sent.
+ *
+ * Return: 0; -ENOSPC: nothing free fits; -EBUSY: one of these is taken; -EDQUOT; -EINVAL; with
+ * EXO_ALLOC_SEND -EBADF, -ENOTSOCK, -EAFNOSUPPORT, -ENOMEM, and without @opts->out_sent as send(2).
  * Thread-safe, async-signal-safe.
  */
 EXPORT int exo_mem_alloc(struct exo_env *env, const struct exo_mem_alloc_opts *opts,
@@ -116,6 +134,13 @@ EXPORT int exo_mem_alloc(struct exo_env *env, const struct exo_mem_alloc_opts *o
 	if (!ret) {
 		alloc_arg(&arg, opts);
 		ret = alloc_some(env, &arg, &done);
+	}
+	if (!ret && arg.flags & EXO_ALLOC_SEND) {
+		ret = alloc_sent(&arg, opts);
+		if (ret) {
+			for_frames(env, EXO_MEM_FREE, frames, done, NULL);
+			done = 0;
+		}
 	}
 	if (out_done)
 		*out_done = done;
@@ -279,6 +304,78 @@ EXPORT int exo_mem_import(struct exo_env *env, const struct exo_cap *cap, uint32
 	if (out_order)
 		*out_order = arg.out_order;
 	return 0;
+}
+
+/* In one call: recv(2), then import. @arg says whether to bind. */
+static int receive(struct exo_env *env, struct exo_mem_import *arg,
+		   const struct exo_receive_opts *opts, uint32_t *out_done)
+{
+	int ret;
+
+	ret = lib_opts_check(opts, sizeof(*opts));
+	if (ret)
+		return ret;
+	if (!OPTS_HAS(opts, count))
+		return -EINVAL;
+	arg->flags |= EXO_IMPORT_RECEIVE | opts->flags;
+	arg->sock = opts->sock;
+	arg->count = opts->count;
+	arg->caps_ptr = (uintptr_t)opts->caps;
+	ret = sys_ioctl(env->fd, EXO_MEM_IMPORT, arg);
+	if (OPTS_HAS(opts, out_received) && opts->out_received)
+		*opts->out_received = arg->out_received;
+	if (out_done)
+		*out_done = arg->out_done;
+	return ret;
+}
+
+/**
+ * exo_mem_receive() - receive capabilities through a socket and import them
+ * @env: who may then bind the frames
+ * @opts: the socket, and where what comes is written
+ * @out_done: how many were imported, the first ones, also on failure; may be NULL
+ *
+ * As recv(2) and exo_mem_import() in one call. It waits until something comes, unless it was told not
+ * to or the socket is O_NONBLOCK. What came stands in @opts->caps, whatever became of it; the number of a
+ * frame is exo_cap.object.
+ *
+ * Return: 0, also if the other end is closed; -EACCES, -ESTALE: as exo_mem_import(), for the one after
+ * *@out_done; -EAGAIN; -EINTR; -EMSGSIZE: a packet with more, or not a whole number of capabilities;
+ * -EBADF, -ENOTSOCK, -EAFNOSUPPORT: no AF_UNIX socket; -EINVAL. Thread-safe, async-signal-safe.
+ */
+EXPORT int exo_mem_receive(struct exo_env *env, const struct exo_receive_opts *opts,
+			   uint32_t *out_done)
+{
+	struct exo_mem_import arg = { .size = sizeof(arg) };
+
+	return receive(env, &arg, opts, out_done);
+}
+
+/**
+ * exo_view_receive() - receive capabilities through a socket, import the frames and bind them
+ * @view: the view
+ * @page: where the first is bound; each other is bound behind the one before (a 2 MiB frame takes 512 pages)
+ * @rights: EXO_RIGHT_READ, with or without EXO_RIGHT_WRITE
+ * @opts: the socket, and where what comes is written
+ * @out_done: how many were imported and bound, the first ones, also on failure; may be NULL
+ *
+ * As exo_mem_receive(), then exo_view_import() of each: both or neither.
+ *
+ * Return: as exo_mem_receive() and exo_view_import(). Thread-safe, async-signal-safe, and for fault
+ * handlers.
+ */
+EXPORT int exo_view_receive(struct exo_view *view, uint32_t page, uint32_t rights,
+			    const struct exo_receive_opts *opts, uint32_t *out_done)
+{
+	struct exo_mem_import arg = {
+		.size = sizeof(arg),
+		.flags = EXO_IMPORT_BIND,
+		.view = view->id,
+		.page = page,
+		.rights = rights,
+	};
+
+	return receive(view->env, &arg, opts, out_done);
 }
 
 /**

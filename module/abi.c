@@ -68,14 +68,17 @@ ABI(exo_table, 4096, M(exo_table, frames) + M(exo_table, present) + M(exo_table,
 	M(exo_table, target) + M(exo_table, free_huge) + M(exo_table, reserved));
 ABI_OP(exo_mem_pool, 24, M(exo_mem_pool, frames) + M(exo_mem_pool, node) +
 	M(exo_mem_pool, out_done) + M(exo_mem_pool, reserved));
-ABI_OP(exo_mem_alloc, 48, M(exo_mem_alloc, count) + M(exo_mem_alloc, colour) +
+ABI_OP(exo_mem_alloc, 56, M(exo_mem_alloc, count) + M(exo_mem_alloc, colour) +
 	M(exo_mem_alloc, node) + M(exo_mem_alloc, out_done) + M(exo_mem_alloc, frames_ptr) +
-	M(exo_mem_alloc, rights) + M(exo_mem_alloc, reserved) + M(exo_mem_alloc, caps_ptr));
+	M(exo_mem_alloc, rights) + M(exo_mem_alloc, out_sent) + M(exo_mem_alloc, caps_ptr) +
+	M(exo_mem_alloc, sock) + M(exo_mem_alloc, reserved));
 ABI_OP(exo_mem_frames, 24, M(exo_mem_frames, count) + M(exo_mem_frames, out_done) +
 	M(exo_mem_frames, frames_ptr));
-ABI_OP(exo_mem_import, 64, M(exo_mem_import, cap) + M(exo_mem_import, out_frame) +
+ABI_OP(exo_mem_import, 88, M(exo_mem_import, cap) + M(exo_mem_import, out_frame) +
 	M(exo_mem_import, out_rights) + M(exo_mem_import, out_order) +
-	M(exo_mem_import, view) + M(exo_mem_import, page) + M(exo_mem_import, rights));
+	M(exo_mem_import, view) + M(exo_mem_import, page) + M(exo_mem_import, rights) +
+	M(exo_mem_import, out_done) + M(exo_mem_import, out_received) +
+	M(exo_mem_import, sock) + M(exo_mem_import, count) + M(exo_mem_import, caps_ptr));
 ABI_OP(exo_mem_view_create, 40, M(exo_mem_view_create, pages) + M(exo_mem_view_create, stlb) +
 	M(exo_mem_view_create, out_view) + M(exo_mem_view_create, reserved) +
 	M(exo_mem_view_create, out_offset) + M(exo_mem_view_create, out_length));

@@ -155,6 +155,8 @@ static __always_inline int op_copy_in_known(const struct exo_op *op, u64 *arg, u
 	switch (op->size) {
 	case sizeof(struct exo_mem_batch):
 		return op_copy_in(sizeof(struct exo_mem_batch), arg, uarg);
+	case sizeof(struct exo_cap_check):
+		return op_copy_in(sizeof(struct exo_cap_check), arg, uarg);
 	case sizeof(struct exo_mem_alloc):
 		return op_copy_in(sizeof(struct exo_mem_alloc), arg, uarg);
 	case sizeof(struct exo_mem_import):
@@ -181,7 +183,7 @@ err_fault:
 }
 
 static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
-				  u64 __user *uarg)
+				  u64 __user *uarg, const bool worker)
 {
 	/* What op->fn sees of it is all copied in. */
 	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)] __attribute__((__uninitialized__));
@@ -192,6 +194,9 @@ static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
 	ret = op_copy_in_known(op, arg, uarg);
 	if (ret)
 		return ret;
+	/* The second word of every struct is its flags (abi.c). */
+	if (worker && ((const u32 *)arg)[1] & op->thread)
+		return -EOPNOTSUPP;
 
 	ret = op->fn(env, arg);
 
@@ -207,7 +212,7 @@ static long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (unlikely(!op))
 		return -ENOTTY;
-	return op_run(file->private_data, op, (u64 __user *)arg);
+	return op_run(file->private_data, op, (u64 __user *)arg, false);
 }
 
 /* For I/O, of which there is much: the size of its struct is one that the compiler knows. */
@@ -227,7 +232,7 @@ static __always_inline int op_run_uring(const struct exo_op *op, struct io_uring
 static noinline int op_run_worker(const struct exo_op *op, struct io_uring_cmd *ucmd,
 				  u64 __user *uarg)
 {
-	return op_run(ucmd->file->private_data, op, uarg);
+	return op_run(ucmd->file->private_data, op, uarg, true);
 }
 
 static __always_inline int uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)

@@ -29,6 +29,7 @@ struct io_uring_cmd;
  * @nr: enum exo_nr
  * @size: what this module knows of the struct
  * @flags: EXO_OP_*; ADMIN and THREAD are EOPNOTSUPP through uring_cmd
+ * @thread: flags of the struct with which it is THREAD
  * @out_at: which part of it is copied back: from this word of 8 bytes on ...
  * @out_words: ... so many of them
  * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked. Without memory at
@@ -42,6 +43,7 @@ struct exo_op {
 	u16 flags;
 	u8 out_at;
 	u8 out_words;
+	u32 thread;
 	int (*fn)(struct exo_env *env, void *arg);
 	int (*uring)(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		     unsigned int issue_flags);
@@ -60,6 +62,14 @@ struct exo_op {
 /* Only the words that the members from @_first to @_last are in. */
 #define EXO_OP_OUT(_nr, _type, _flags, _fn, _first, _last) \
 	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .out_at = offsetof(_type, _first) / sizeof(u64), \
+	  .out_words = DIV_ROUND_UP(offsetofend(_type, _last), sizeof(u64)) - \
+		       offsetof(_type, _first) / sizeof(u64) }
+
+/* The same, THREAD with some of the struct's flags: then the caller itself must wait. */
+#define EXO_OP_OUT_THREAD(_nr, _type, _flags, _fn, _first, _last, _thread) \
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .thread = (_thread), \
 	  .out_at = offsetof(_type, _first) / sizeof(u64), \
 	  .out_words = DIV_ROUND_UP(offsetofend(_type, _last), sizeof(u64)) - \
 		       offsetof(_type, _first) / sizeof(u64) }

@@ -11,7 +11,7 @@
 #define ADMIN 1
 #define THREAD 2
 
-#define MAX_RESERVED 3
+#define MAX_RESERVED 6
 
 /* Offsets of reserved fields and out_ fields. */
 #define AT(type, member) { offsetof(struct type, member), sizeof(((struct type *)0)->member) }
@@ -57,15 +57,20 @@ static const struct command {
 	CMD(EXO_MEM_POOL, exo_mem_pool, .who = ADMIN,
 	    .flags = EXO_POOL_GROW | EXO_POOL_SHRINK | EXO_POOL_HUGE | EXO_POOL_NODE,
 	    .reserved = { AT(exo_mem_pool, reserved) }, .out = { AT(exo_mem_pool, out_done) }),
-	CMD(EXO_MEM_ALLOC, exo_mem_alloc, .flags = EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE,
-	    .reserved = { AT(exo_mem_alloc, reserved) }, .out = { AT(exo_mem_alloc, out_done) }),
+	/* Without EXO_ALLOC_SEND the socket is 0. */
+	CMD(EXO_MEM_ALLOC, exo_mem_alloc,
+	    .flags = EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE | EXO_ALLOC_SEND,
+	    .reserved = { AT(exo_mem_alloc, reserved), AT(exo_mem_alloc, sock) },
+	    .out = { AT(exo_mem_alloc, out_done), AT(exo_mem_alloc, out_sent) }),
 	CMD(EXO_MEM_FREE, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
-	/* Without EXO_IMPORT_BIND these three are 0. */
-	CMD(EXO_MEM_IMPORT, exo_mem_import, .flags = EXO_IMPORT_BIND,
+	/* Without EXO_IMPORT_BIND the first three are 0, without EXO_IMPORT_RECEIVE the others. */
+	CMD(EXO_MEM_IMPORT, exo_mem_import, .flags = EXO_IMPORT_BIND | EXO_IMPORT_RECEIVE,
 	    .reserved = { AT(exo_mem_import, view), AT(exo_mem_import, page),
-			  AT(exo_mem_import, rights) },
+			  AT(exo_mem_import, rights), AT(exo_mem_import, sock),
+			  AT(exo_mem_import, count), AT(exo_mem_import, caps_ptr) },
 	    .out = { AT(exo_mem_import, out_frame), AT(exo_mem_import, out_rights),
-		     AT(exo_mem_import, out_order) }),
+		     AT(exo_mem_import, out_order), AT(exo_mem_import, out_done),
+		     AT(exo_mem_import, out_received) }),
 	CMD(EXO_MEM_DROP, exo_mem_frames, .out = { AT(exo_mem_frames, out_done) }),
 	CMD(EXO_MEM_VIEW_CREATE, exo_mem_view_create, .flags = EXO_VIEW_LAZY | EXO_VIEW_MONITOR,
 	    .reserved = { AT(exo_mem_view_create, reserved) },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Commands through io_uring: the same table, the same rules. */
 #include <liburing.h>
+#include <sys/socket.h>
 
 #include "abi_table.h"
 
@@ -115,6 +116,40 @@ TEST(uring__works)
 	op = (struct exo_mem_op){ .count = 1 };
 	ASSERT_EQ(uring(fd, EXO_MEM_UNBIND, &batch), 0);
 	ASSERT_EQ(view.slots[0], 0);
+}
+
+/*
+ * Sending never waits, so a worker may do it; receiving does. Catches: a worker that waits for another
+ * process (INV-CAP-10), or one with other descriptors.
+ */
+TEST(uring__message)
+{
+	uint32_t frame;
+	struct exo_cap cap, caps[2];
+	struct exo_mem_alloc alloc = { .size = sizeof(alloc), .flags = EXO_ALLOC_SEND, .count = 1,
+				       .frames_ptr = (uintptr_t)&frame, .rights = RW,
+				       .caps_ptr = (uintptr_t)&cap };
+	struct exo_mem_import import = { .size = sizeof(import), .flags = EXO_IMPORT_RECEIVE,
+					 .count = 2, .caps_ptr = (uintptr_t)caps };
+	int fd, s[2];
+
+	ring_init(0);
+	fd = t_open();
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s), 0);
+	alloc.sock = s[0];
+	import.sock = s[1];
+	ASSERT_EQ(uring(fd, EXO_MEM_ALLOC, &alloc), 0);
+	ASSERT_EQ(alloc.out_sent, sizeof(cap));
+	ASSERT_EQ(uring(fd, EXO_MEM_IMPORT, &import), -EOPNOTSUPP);
+	import.flags |= EXO_IMPORT_DONTWAIT;
+	ASSERT_EQ(uring(fd, EXO_MEM_IMPORT, &import), -EOPNOTSUPP);
+	/* The message is still there. */
+	ASSERT_EQ(t_ioctl(fd, EXO_MEM_IMPORT, &import), 0);
+	ASSERT_EQ(import.out_done, 1);
+	ASSERT_EQ(memcmp(&cap, caps, sizeof(cap)), 0);
+	close(s[1]);
+	ASSERT_EQ(uring(fd, EXO_MEM_ALLOC, &alloc), 0);
+	ASSERT_EQ(alloc.out_sent, -EPIPE);
 }
 
 /* Catches: an environment that outlives its file because a request in flight was lost (INV-ENV-1). */

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -69,6 +70,62 @@ LIBEXO_TEST(libexo__mem_alloc)
 		got[done] = first + done;
 	CHECK(exo_mem_free(env, got, 8, NULL) == 0);
 	CHECK(exo_mem_alloc_contig(env, 0, &first) == -EINVAL);
+}
+
+/* One process here, and both ends of a socket: nothing waits. */
+LIBEXO_TEST(libexo__message)
+{
+	struct exo_cap caps[4], came[4];
+	int s[2], sent = 99;
+	struct exo_mem_alloc_opts opts = EXO_OPTS(exo_mem_alloc, .flags = EXO_ALLOC_SEND,
+						  .rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+						  .caps = caps, .out_sent = &sent);
+	struct exo_receive_opts from = EXO_OPTS(exo_receive, .caps = came, .count = 4);
+	uint32_t got[4], done = 99, received = 99;
+	struct exo_env_status before, after;
+	struct exo_env *other;
+	struct exo_view *theirs;
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) == 0);
+	CHECK(exo_env_open(&other, NULL) == 0);
+	CHECK(exo_view_create(other, &EXO_OPTS(exo_view, .pages = 16), &theirs) == 0);
+	opts.sock = s[0];
+	from.sock = s[1];
+	from.out_received = &received;
+
+	CHECK(exo_mem_alloc(env, &opts, got, 3, NULL) == 0 && sent == 3 * (int)sizeof(caps[0]));
+	CHECK(exo_view_receive(theirs, 2, EXO_RIGHT_READ, &from, &done) == 0 && done == 3);
+	CHECK(received == 3 * sizeof(caps[0]) && !memcmp(caps, came, received));
+	CHECK(EXO_SLOT_FRAME(exo_view_slot(theirs, 4)) == got[2]);
+	CHECK(exo_mem_free(env, got, 3, NULL) == 0);
+
+	/* without a view; nothing there; only a part of the options */
+	CHECK(exo_mem_alloc(env, &opts, got, 1, NULL) == 0);
+	from.out_received = NULL;
+	CHECK(exo_mem_receive(other, &from, NULL) == 0 && came[0].object == got[0]);
+	CHECK(exo_view_bind1(theirs, 9, got[0], EXO_RIGHT_WRITE | EXO_RIGHT_READ) == 0);
+	from.flags = EXO_IMPORT_DONTWAIT;
+	from.sz = offsetof(struct exo_receive_opts, out_received);
+	CHECK(exo_mem_receive(other, &from, &done) == -EAGAIN && done == 0);
+	from.sz = offsetof(struct exo_receive_opts, count);
+	CHECK(exo_mem_receive(other, &from, &done) == -EINVAL);
+	CHECK(exo_mem_receive(other, NULL, &done) == -EINVAL);
+	CHECK(exo_mem_free(env, got, 1, NULL) == 0);
+
+	/* nobody there: told, or undone */
+	close(s[1]);
+	CHECK(exo_env_status(env, &before) == 0);
+	CHECK(exo_mem_alloc(env, &opts, got, 2, &done) == 0 && done == 2 && sent == -EPIPE);
+	CHECK(exo_mem_free(env, got, 2, NULL) == 0);
+	opts.out_sent = NULL;
+	CHECK(exo_mem_alloc(env, &opts, got, 2, &done) == -EPIPE && done == 0);
+	CHECK(exo_mem_alloc(env, &opts, got, 2, NULL) == -EPIPE);
+	opts.sock = -1;
+	CHECK(exo_mem_alloc(env, &opts, got, 2, NULL) == -EBADF);
+	CHECK(exo_env_status(env, &after) == 0 && after.out_frames == before.out_frames);
+	close(s[0]);
+	CHECK(exo_view_destroy(theirs) == 0);
+	CHECK(exo_env_close(other) == 0);
 }
 
 LIBEXO_TEST(libexo__window)

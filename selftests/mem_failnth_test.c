@@ -3,6 +3,7 @@
  * Every allocation failing once in every operation of env, cap and mem, see failnth.h.
  */
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "failnth.h"
 
@@ -337,7 +338,68 @@ static int call_alloc_caps(void)
 	return ret;
 }
 
+static int sock[2];
+
+static void drain(void)
+{
+	struct exo_cap caps[64];
+
+	while (recv(sock[1], caps, sizeof(caps), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* A message that there was no memory for is no failure of the allocation. */
+static int call_alloc_send(void)
+{
+	struct exo_mem_alloc arg = { .size = sizeof(arg), .flags = alloc_how | EXO_ALLOC_SEND,
+				     .count = want, .frames_ptr = (uintptr_t)got, .rights = RW,
+				     .caps_ptr = (uintptr_t)got_caps, .sock = sock[0] };
+	int ret = t_ioctl(fd, EXO_MEM_ALLOC, &arg);
+
+	if (!ret && arg.out_sent == (int)(want * sizeof(got_caps[0])))
+		return 0;
+	if (!ret) {
+		ASSERT_EQ(arg.out_done, want);
+		ASSERT_TRUE(arg.out_sent == -ENOBUFS || arg.out_sent == -ENOMEM);
+	}
+	ASSERT_EQ(recv(sock[1], got_caps, sizeof(got_caps), MSG_DONTWAIT), -1);
+	ASSERT_EQ(errno, EAGAIN);
+	if (arg.out_done)
+		ASSERT_EQ(t_free(fd, got, arg.out_done, NULL), 0);
+	return ret ? ret : -ENOMEM;
+}
+
+static void undo_alloc_send(void)
+{
+	drain();
+	undo_alloc();
+}
+
 static struct view their_view;
+
+/* Two in a packet: with memory of its own. */
+static int call_receive(void)
+{
+	struct exo_cap caps[2] = { cap, cap }, came[2];
+	struct exo_mem_import arg = { .size = sizeof(arg), .flags = EXO_IMPORT_RECEIVE,
+				      .sock = sock[1], .count = 2, .caps_ptr = (uintptr_t)came };
+	int ret;
+
+	if (send(sock[0], caps, sizeof(caps), 0) != (ssize_t)sizeof(caps))
+		return -ENOMEM;
+	ret = t_ioctl(other, EXO_MEM_IMPORT, &arg);
+	if (!ret)
+		return 0;
+	/* What came is the caller's, however far the import got (INV-CAP-10). */
+	if (arg.out_received) {
+		ASSERT_EQ(arg.out_received, sizeof(came));
+		ASSERT_EQ(memcmp(came, caps, sizeof(came)), 0);
+	}
+	if (arg.out_done)
+		ASSERT_EQ(t_drop(other, frames[0]), 0);
+	drain();
+	return ret;
+}
 
 static int call_import_bind(void)
 {
@@ -396,6 +458,12 @@ TEST_LONG(share__all, 240)
 	alloc_how = EXO_ALLOC_CONTIG;
 	want = 16;
 	sweep("alloc of a run with capabilities", call_alloc_caps, undo_alloc, 1);
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock), 0);
+	alloc_how = EXO_ALLOC_ANY;
+	sweep("alloc that sends", call_alloc_send, undo_alloc_send, 2);
+	want = 1;
+	sweep("alloc of one that sends", call_alloc_send, undo_alloc_send, 2);
+	sweep("import that receives", call_receive, undo_import, 2);
 	ASSERT_EQ(call_import(), 0);
 	sweep("cap revoke", call_revoke_caps, undo_revoke_caps, 0);
 }

@@ -253,6 +253,19 @@ static void test_uring_mem(void)
 	CHECK(alloc.frames_ptr == (uintptr_t)frames);
 	exo_prep_mem_alloc(&sqe, &env, NULL, frames, 4, &alloc);
 	CHECK(!alloc.flags && !alloc.colour && !alloc.node);
+	opts.flags = EXO_ALLOC_SEND;
+	opts.rights = EXO_RIGHT_READ;
+	opts.caps = &cap;
+	opts.sock = 17;
+	exo_prep_mem_alloc(&sqe, &env, &opts, frames, 1, &alloc);
+	CHECK(alloc.flags == EXO_ALLOC_SEND && alloc.sock == 17 && alloc.caps_ptr == (uintptr_t)&cap);
+	/* of a program that knows of no sockets, and of one that knows of no capabilities */
+	opts.sz = offsetof(struct exo_mem_alloc_opts, sock);
+	exo_prep_mem_alloc(&sqe, &env, &opts, frames, 1, &alloc);
+	CHECK(!alloc.sock && alloc.rights == EXO_RIGHT_READ && alloc.caps_ptr == (uintptr_t)&cap);
+	opts.sz = offsetof(struct exo_mem_alloc_opts, rights);
+	exo_prep_mem_alloc(&sqe, &env, &opts, frames, 1, &alloc);
+	CHECK(!alloc.sock && !alloc.rights && !alloc.caps_ptr);
 	exo_prep_mem_free(&sqe, &env, frames, 3, &frames_arg);
 	CHECK_SQE(sqe, EXO_MEM_FREE, frames_arg);
 	CHECK(frames_arg.count == 3 && frames_arg.frames_ptr == (uintptr_t)frames);

@@ -9,23 +9,28 @@
  * moment: whatever another thread does to a frame then, its capability is stale and nobody else's
  * (INV-CAP-6).
  */
+#include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/net.h>
 #include <linux/nodemask.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "dev.h"
+#include "mem/message.h"
 #include "mem/pool.h"
 #include "trace.h"
 
 /*
  * A request after its checks. @span: for EXO_ALLOC_THESE, what is charged for each; @rights: of the
- * capabilities, 0: none.
+ * capabilities, 0: none; @message: room for all of them, to be sent, or NULL.
  */
 struct request {
 	struct exo_mem_env *mem;
 	u32 __user *user;
 	struct exo_cap __user *caps;
+	struct exo_cap *message;
 	u16 rights;
 	u32 how;
 	u32 node;
@@ -218,26 +223,6 @@ err_fault:
 	return false;
 }
 
-static __always_inline bool tell_cap(struct exo_cap __user *user, const struct exo_cap *cap)
-{
-	u64 __user *to = (u64 __user *)user;
-	const u64 *from = (const u64 *)cap;
-
-	BUILD_BUG_ON(sizeof(*cap) != 4 * sizeof(u64));
-	if (!user_write_access_begin(to, sizeof(*cap)))
-		return false;
-	unsafe_put_user(from[0], to, err_fault);
-	unsafe_put_user(from[1], to + 1, err_fault);
-	unsafe_put_user(from[2], to + 2, err_fault);
-	unsafe_put_user(from[3], to + 3, err_fault);
-	user_write_access_end();
-	return true;
-
-err_fault:
-	user_write_access_end();
-	return false;
-}
-
 static __always_inline void make_cap(struct exo_cap *cap, u16 rights, u32 nr, u64 generation)
 {
 	*cap = (struct exo_cap) {
@@ -253,12 +238,14 @@ static __always_inline void make_cap(struct exo_cap *cap, u16 rights, u32 nr, u6
 static bool tell_caps(const struct request *req, u32 at, const u32 *frames, u32 n,
 		      const u64 *generations)
 {
-	struct exo_cap cap;
+	struct exo_cap one, *cap = &one;
 	u32 i;
 
 	for (i = 0; req->rights && i < n; i++) {
-		make_cap(&cap, req->rights, frames[i], generations[i]);
-		if (!tell_cap(req->caps + at + i, &cap))
+		if (req->message)
+			cap = req->message + at + i;
+		make_cap(cap, req->rights, frames[i], generations[i]);
+		if (!exo_cap_tell(req->caps + at + i, cap))
 			return false;
 	}
 	return true;
@@ -452,7 +439,8 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
 
 	if (!cmd->count || cmd->count > EXO_BATCH_MAX_PAGES / span)
 		return -EINVAL;
-	if (cmd->flags & ~(EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE) || how > EXO_ALLOC_HUGE)
+	if (cmd->flags & ~(EXO_ALLOC_HOW_MASK | EXO_ALLOC_NODE | EXO_ALLOC_SEND) ||
+	    how > EXO_ALLOC_HUGE || (!(cmd->flags & EXO_ALLOC_SEND) && cmd->sock))
 		return -EINVAL;
 	if (cmd->rights & ~EXO_RIGHTS_ALL || cmd->reserved || (cmd->caps_ptr && !cmd->rights))
 		return -EINVAL;
@@ -466,13 +454,14 @@ static int alloc_check(const struct exo_mem_alloc *cmd)
 	return 0;
 }
 
-/* The general way. */
-static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd)
+/* The general way. @message: see struct request. */
+static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd, struct exo_cap *message)
 {
 	struct request req = {
 		.mem = exo_mem(env),
 		.user = u64_to_user_ptr(cmd->frames_ptr),
 		.caps = u64_to_user_ptr(cmd->caps_ptr),
+		.message = message,
 		.rights = cmd->rights,
 		.how = cmd->flags & EXO_ALLOC_HOW_MASK,
 		.node = EXO_POOL_NODE_ANY,
@@ -509,18 +498,20 @@ static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd)
  */
 static __always_inline bool is_simple(const struct exo_mem_alloc *cmd)
 {
-	return cmd->count == 1 && !(cmd->flags | cmd->colour | cmd->node | cmd->reserved) &&
-	       !(cmd->rights & ~EXO_RIGHTS_ALL) && (cmd->rights || !cmd->caps_ptr);
+	return cmd->count == 1 && !(cmd->flags & ~EXO_ALLOC_SEND) &&
+	       !(cmd->colour | cmd->node | cmd->reserved) &&
+	       !(cmd->rights & ~EXO_RIGHTS_ALL) && (cmd->rights || !cmd->caps_ptr) &&
+	       (cmd->flags || !cmd->sock);
 }
 
-/* -EAGAIN: it is not that simple. */
-static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *cmd)
+/* -EAGAIN: it is not that simple. @cap: written, if one is made. */
+static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *cmd,
+				     struct exo_cap *cap)
 {
 	struct exo_cap __user *user_cap = u64_to_user_ptr(cmd->caps_ptr);
 	u32 __user *user = u64_to_user_ptr(cmd->frames_ptr);
 	struct exo_mem_env *mem = exo_mem(env);
 	struct exo_frame *frame;
-	struct exo_cap cap;
 	u32 nr, mine;
 	int ret;
 
@@ -543,20 +534,68 @@ static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *
 		clear_highpage(frame->page);
 	/* While it has no owner its generation doesn't change. */
 	if (cmd->rights)
-		make_cap(&cap, cmd->rights, nr, frame->generation);
+		make_cap(cap, cmd->rights, nr, frame->generation);
 	spin_lock(&mem->frames_lock);
 	if (cmd->rights)
-		exo_frame_seal(frame, &cap);
+		exo_frame_seal(frame, cap);
 	own_locked(mem, frame, 1);
 	spin_unlock(&mem->frames_lock);
 	exo_revoke_held(mem, 1);
 
-	if (likely(!put_user(nr, user) && (!cmd->rights || tell_cap(user_cap, &cap)))) {
+	if (likely(!put_user(nr, user) && (!cmd->rights || exo_cap_tell(user_cap, cap)))) {
 		cmd->out_done = 1;
 		return 0;
 	}
 	disown(mem, &nr, 1);
 	return -EFAULT;
+}
+
+/* @caps: room for one capability, or, if they are to be sent, for all. */
+static __always_inline int alloc_any(struct exo_env *env, struct exo_mem_alloc *cmd,
+				     struct exo_cap *caps)
+{
+	int ret = -EAGAIN;
+
+	if (likely(is_simple(cmd)))
+		ret = alloc_one(env, cmd, caps);
+	if (unlikely(ret == -EAGAIN))
+		ret = alloc(env, cmd, cmd->flags & EXO_ALLOC_SEND ? caps : NULL);
+	return ret;
+}
+
+/*
+ * The socket is looked up, and the room for the message there, before anything is allocated; after that
+ * nothing fails but what fails without a message, too. What is sent is the module's own copy
+ * (INV-CAP-9).
+ */
+static __always_inline int alloc_send(struct exo_env *env, struct exo_mem_alloc *cmd)
+{
+	struct exo_cap one, *caps = &one;
+	struct socket *sock;
+	int ret = -ENOMEM;
+
+	if (!cmd->count || cmd->count > EXO_MESSAGE_CAPS || !cmd->rights)
+		return -EINVAL;
+	sock = exo_message_socket(cmd->sock);
+	if (IS_ERR(sock))
+		return PTR_ERR(sock);
+	if (cmd->count > 1)
+		caps = kmalloc_array(cmd->count, sizeof(*caps), GFP_KERNEL_ACCOUNT);
+	if (likely(caps))
+		ret = alloc_any(env, cmd, caps);
+	if (likely(!ret))
+		cmd->out_sent = exo_message_send(sock, caps, cmd->count);
+	if (caps != &one)
+		kfree(caps);
+	sockfd_put(sock);
+	return ret;
+}
+
+static noinline int alloc_only(struct exo_env *env, struct exo_mem_alloc *cmd)
+{
+	struct exo_cap cap;
+
+	return alloc_any(env, cmd, &cap);
 }
 
 /**
@@ -569,18 +608,20 @@ static __always_inline int alloc_one(struct exo_env *env, struct exo_mem_alloc *
  * not so many are free, or what is free is kept for others' guaranteed minima (if the caller's own
  * can't be had, others have been asked for it); for EXO_ALLOC_THESE -ENOENT if a frame is absent,
  * -EBUSY if it is taken; -EINTR. out_done frames are the environment's in any case, and the caller
- * was told of them and has their capabilities (INV-CAP-6).
+ * was told of them and has their capabilities (INV-CAP-6). With EXO_ALLOC_SEND also -EBADF, -ENOTSOCK,
+ * -EAFNOSUPPORT or -ENOMEM before anything is done; how the sending went is in out_sent only.
  */
 int exo_mem_alloc_op(struct exo_env *env, void *arg)
 {
 	struct exo_mem_alloc *cmd = arg;
-	int ret = -EAGAIN;
+	int ret;
 
 	cmd->out_done = 0;
-	if (likely(is_simple(cmd)))
-		ret = alloc_one(env, cmd);
-	if (unlikely(ret == -EAGAIN))
-		ret = alloc(env, cmd);
+	cmd->out_sent = 0;
+	if (cmd->flags & EXO_ALLOC_SEND)
+		ret = alloc_send(env, cmd);
+	else
+		ret = alloc_only(env, cmd);
 	trace_exo_alloc(env->number, cmd->flags, cmd->count, cmd->out_done, ret);
 	return ret;
 }

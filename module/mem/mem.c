@@ -67,10 +67,10 @@ static int mem_mmap(struct exo_env *env, struct vm_area_struct *vma)
 static const struct exo_op mem_ops[] = {
 	EXO_OP(MEM_POOL, struct exo_mem_pool, EXO_OP_ADMIN, exo_mem_pool_op),
 	EXO_OP_OUT(MEM_ALLOC, struct exo_mem_alloc, 0, exo_mem_alloc_op, out_done,
-		   out_done),
+		   out_sent),
 	EXO_OP(MEM_FREE, struct exo_mem_frames, 0, exo_mem_free_op),
-	EXO_OP_OUT(MEM_IMPORT, struct exo_mem_import, 0, exo_mem_import_op, out_frame,
-		   out_order),
+	EXO_OP_OUT_THREAD(MEM_IMPORT, struct exo_mem_import, 0, exo_mem_import_op, out_frame,
+			  out_received, EXO_IMPORT_RECEIVE),
 	EXO_OP(MEM_DROP, struct exo_mem_frames, 0, exo_mem_drop_op),
 	EXO_OP(MEM_VIEW_CREATE, struct exo_mem_view_create, 0, exo_mem_view_create_op),
 	EXO_OP(MEM_VIEW_DESTROY, struct exo_mem_view, EXO_OP_IN, exo_mem_view_destroy_op),

@@ -14,6 +14,7 @@
 
 #include "core/slot.h"
 #include "dev.h"
+#include "mem/message.h"
 #include "mem/pool.h"
 #include "trace.h"
 
@@ -367,31 +368,33 @@ static noinline int import_only(struct exo_env *env, struct exo_mem_import *cmd,
 
 static bool import_ok(const struct exo_mem_import *cmd)
 {
+	if (cmd->flags & ~(EXO_IMPORT_BIND | EXO_IMPORT_RECEIVE | EXO_IMPORT_DONTWAIT))
+		return false;
+	if (cmd->flags & EXO_IMPORT_RECEIVE ? !exo_message_ok(cmd) :
+	    cmd->flags & EXO_IMPORT_DONTWAIT || cmd->sock || cmd->count || cmd->caps_ptr)
+		return false;
 	if (cmd->flags & EXO_IMPORT_BIND)
-		return !(cmd->flags & ~EXO_IMPORT_BIND) && exo_bind_rights_ok(cmd->rights);
-	return !cmd->flags && !cmd->view && !cmd->page && !cmd->rights;
+		return exo_bind_rights_ok(cmd->rights);
+	return !cmd->view && !cmd->page && !cmd->rights;
 }
 
 /**
- * exo_mem_import_op() - EXO_MEM_IMPORT
+ * exo_import_one() - import the capability that is in @cmd, and bind the frame, if that is wanted
  * @env: who presents the capability
- * @arg: struct exo_mem_import
+ * @cmd: checked but for the capability; out_frame, out_rights and out_order are written on success
  *
  * The owner needs no grant, and gets none. Several capabilities for one frame add up. With
  * EXO_IMPORT_BIND all of it happens or nothing (INV-CAP-7).
  *
- * Context: sleeps.
- * Return: 0, -EINVAL, -EACCES, -ESTALE or -ENOMEM; with EXO_IMPORT_BIND also as EXO_MEM_BIND.
+ * Context: sleeps; nothing is held that a fault takes.
+ * Return: see exo_mem_import_op().
  */
-int exo_mem_import_op(struct exo_env *env, void *arg)
+int exo_import_one(struct exo_env *env, struct exo_mem_import *cmd)
 {
-	struct exo_mem_import *cmd = arg;
 	struct exo_frame *frame = exo_frame(cmd->cap.object);
 	struct exo_view *view = NULL;
 	int ret;
 
-	if (!import_ok(cmd))
-		return -EINVAL;
 	/* Before any lock: it sleeps if the answer is no. */
 	if (unlikely(!frame || !exo_frame_made(frame, &cmd->cap))) {
 		ret = exo_cap_authentic(env, &cmd->cap, EXO_CAP_FRAME);
@@ -406,6 +409,31 @@ int exo_mem_import_op(struct exo_env *env, void *arg)
 	ret = import(env, cmd, frame, view);
 	exo_view_leave(view);
 	trace_exo_bind(env->number, cmd->view, 1, !ret, ret);
+	return ret;
+}
+
+/**
+ * exo_mem_import_op() - EXO_MEM_IMPORT
+ * @env: who presents the capability
+ * @arg: struct exo_mem_import
+ *
+ * Context: sleeps; with EXO_IMPORT_RECEIVE it waits for another process, with nothing held.
+ * Return: 0, -EINVAL, -EACCES, -ESTALE or -ENOMEM; with EXO_IMPORT_BIND also as EXO_MEM_BIND; with
+ * EXO_IMPORT_RECEIVE also as exo_message_import().
+ */
+int exo_mem_import_op(struct exo_env *env, void *arg)
+{
+	struct exo_mem_import *cmd = arg;
+	int ret;
+
+	cmd->out_done = 0;
+	cmd->out_received = 0;
+	if (!import_ok(cmd))
+		return -EINVAL;
+	if (cmd->flags & EXO_IMPORT_RECEIVE)
+		return exo_message_import(env, cmd);
+	ret = exo_import_one(env, cmd);
+	cmd->out_done = !ret;
 	return ret;
 }
 

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "fuzz_graft.h"
@@ -124,6 +125,7 @@ static struct shared {
 	uint32_t nr_corpus, seeds;
 	uint64_t executed, covered;
 	uint64_t loaded, proved, attached, ran;	/* grafts */
+	uint64_t received;			/* messages */
 	uint64_t applied, bound, moved, shared;	/* on the raw disk */
 	uint8_t seen[1 << (SEEN_BITS - 3)];
 } *know;
@@ -182,11 +184,11 @@ static void random_step(struct step *step, const struct kind *kind)
  * What the fuzzer begins with: each good graft in each mode, loaded, attached, run, and faulted on. Chance alone
  * would hardly ever get as far.
  */
-#define SEEDS (FUZZ_GRAFTS * 3 + 1)
+#define SEEDS (FUZZ_GRAFTS * 3 + 2)
 
 struct seed_step {
 	uint8_t nr;
-	uint8_t words[6];	/* from the third on */
+	uint8_t words[20];	/* from the third on */
 };
 
 /* A root with data that is written, read, committed and freed: fuzz_xn.c says what the words mean. */
@@ -215,6 +217,16 @@ static const struct seed_step xn_seed[] = {
 	{ EXO_NR_XN_ROOT_SET, { 2 } },
 };
 
+/* Frames that are given and taken through a socket: fill_message() says what the words mean. */
+static const struct seed_step message_seed[] = {
+	{ EXO_NR_MEM_VIEW_CREATE, { 64 } },
+	{ OTHER_MMAP, { 0, 0, 0, 0, 1 } },
+	{ EXO_NR_MEM_ALLOC, { 2, [10] = 2 } },
+	{ EXO_NR_MEM_IMPORT, { [11] = 0, [13] = RW, [16] = 3, [17] = 2 } },
+	{ EXO_NR_MEM_ALLOC, { 1, [10] = 4 } },
+	{ EXO_NR_MEM_IMPORT, { [11] = 0, [12] = 5, [13] = RO, [16] = 5, [17] = 1 } },
+};
+
 static void seed_step(struct program *p, const struct seed_step *from)
 {
 	struct step *step = &p->step[p->steps++];
@@ -222,7 +234,7 @@ static void seed_step(struct program *p, const struct seed_step *from)
 
 	step->nr = from->nr;
 	step->len = kind_of(from->nr)->size;
-	for (k = 0; k < 6; k++)
+	for (k = 0; k < 20; k++)
 		step->words[2 + k] = from->words[k];
 }
 
@@ -250,7 +262,9 @@ static void seed_program(struct program *p, uint32_t n)
 	memset(p, 0, sizeof(*p));
 	for (i = 0; n == SEEDS - 1 && i < sizeof(xn_seed) / sizeof(xn_seed[0]); i++)
 		seed_step(p, &xn_seed[i]);
-	for (i = 0; n < SEEDS - 1 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+	for (i = 0; n == SEEDS - 2 && i < sizeof(message_seed) / sizeof(message_seed[0]); i++)
+		seed_step(p, &message_seed[i]);
+	for (i = 0; n < SEEDS - 2 && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		struct step *step = &p->step[p->steps];
 
 		seed_step(p, &steps[i]);
@@ -369,6 +383,39 @@ static void fill_graft(const struct step *step, const struct kind *kind, uint32_
 		run->arg[0] = grafts[run->arg[0] - 1].number;
 }
 
+/* Two pairs, of packets and of a stream; nobody waits. */
+static int sockets[4];
+
+/*
+ * A socket's word of 2 to 5 is one of these, then the flags are such that it counts; any other is a descriptor
+ * that the fuzzer made up.
+ */
+static void fill_message(const struct step *step, uint32_t *arg)
+{
+	struct exo_mem_alloc *alloc = (void *)arg;
+	struct exo_mem_import *import = (void *)arg;
+
+	if (step->nr == EXO_NR_MEM_ALLOC && alloc->sock >= 2 && alloc->sock < 6) {
+		alloc->flags |= EXO_ALLOC_SEND;
+		alloc->rights = alloc->rights & EXO_RIGHTS_ALL ?: RW;
+		alloc->caps_ptr = (uintptr_t)buffer + sizeof(buffer) / 2;
+		alloc->count %= 160;
+		alloc->sock = sockets[alloc->sock - 2];
+	}
+	if (step->nr == EXO_NR_MEM_IMPORT && import->sock >= 2 && import->sock < 6) {
+		import->flags = (import->flags & EXO_IMPORT_DONTWAIT) | EXO_IMPORT_RECEIVE |
+				(import->rights ? EXO_IMPORT_BIND : 0);
+		if (import->rights && import->view < 4)
+			import->view = views[import->view];
+		memset(&import->cap, 0, sizeof(import->cap));
+		import->caps_ptr = (uintptr_t)buffer + sizeof(buffer) / 2;
+		if (step->array[0] == 1)
+			import->caps_ptr = (uintptr_t)buffer + sizeof(buffer) - 40;
+		import->count %= 160;
+		import->sock = sockets[import->sock - 2];
+	}
+}
+
 static void run_ioctl(const struct step *step, const struct kind *kind)
 {
 	uint32_t arg[64] = { 0 };
@@ -402,6 +449,7 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 	}
 	if (kind->graft)
 		fill_graft(step, kind, arg);
+	fill_message(step, arg);
 	if (kind->nr == EXO_NR_CAP_CREATE && step->words[2] % 65536 == EXO_CAP_GRAFT && step->words[4] < 4) {
 		arg[4] = grafts[step->words[4]].number;
 		arg[5] = 0;
@@ -413,6 +461,7 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 		return;
 	know->attached += kind->nr == EXO_NR_GRAFT_ATTACH;
 	know->ran += kind->nr == EXO_NR_GRAFT_RUN;
+	know->received += kind->nr == EXO_NR_MEM_IMPORT && ((struct exo_mem_import *)arg)->out_received;
 	if (kind->nr == EXO_NR_MEM_VIEW_CREATE && nr_views < 4) {
 		struct exo_mem_view_create *vc = (void *)arg;
 
@@ -505,13 +554,19 @@ static void run_other(const struct step *step)
 static void fresh_environments(void)
 {
 	static unsigned int uses;
+	unsigned int i;
 
 	if (uses++ % 16)
 		return;
 	if (uses > 1) {
 		close(fds[0]);
 		close(fds[1]);
+		for (i = 0; i < 4; i++)
+			close(sockets[i]);
 	}
+	for (i = 0; i < 4; i += 2)
+		ASSERT_EQ(socketpair(AF_UNIX, (i ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+				     &sockets[i]), 0);
 	fds[0] = open(t_device(), O_RDWR | O_CLOEXEC);
 	fds[1] = open(t_device(), O_RDWR | O_CLOEXEC);
 }
@@ -655,6 +710,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	test_note("%llu grafts loaded, %llu of them proved, %llu times attached, %llu times run",
 		  (unsigned long long)know->loaded, (unsigned long long)know->proved,
 		  (unsigned long long)know->attached, (unsigned long long)know->ran);
+	test_note("%llu messages received", (unsigned long long)know->received);
 	test_note("raw disk: %llu changes, %llu bindings, %llu times I/O, %llu of entries", (unsigned long long)know->applied,
 		  (unsigned long long)know->bound, (unsigned long long)know->moved,
 		  (unsigned long long)know->shared);
@@ -664,6 +720,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	ASSERT_GT(know->proved, 0);
 	ASSERT_GT(know->attached, 0);
 	ASSERT_GT(know->ran, 0);
+	ASSERT_GT(know->received, 0);
 	if (disk)
 		ASSERT_TRUE(know->applied && know->bound && know->moved && know->shared);
 }

@@ -31,7 +31,8 @@
  *	ENOSPC		nothing free fits the request
  *	ESTALE		revoked; only ever said to the holder of a valid capability
  *	EOVERFLOW	arithmetic, or a bounded table that is full
- *	EOPNOTSUPP	this kernel or machine can't; a feature bit says so beforehand
+ *	EOPNOTSUPP	this kernel or machine can't; a feature bit says so beforehand; or not through io_uring
+ *	EBADF, ENOTSOCK, EAFNOSUPPORT, EMSGSIZE	a socket that can't be used, or what came through it
  *	EFAULT, ENOMEM, EINTR	as everywhere
  *	EAGAIN		io_uring only: the operation may sleep, and will be retried by a worker
  */

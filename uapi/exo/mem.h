@@ -90,11 +90,14 @@ enum exo_alloc_how {
 
 #define EXO_ALLOC_HOW_MASK 0xfU
 #define EXO_ALLOC_NODE (1U << 4)	/* only on @node; combines with all but THESE */
+#define EXO_ALLOC_SEND (1U << 5)	/* send the capabilities through @sock, too */
+
+#define EXO_MESSAGE_CAPS 128		/* capabilities in one message, at most */
 
 /**
  * struct exo_mem_alloc - EXO_MEM_ALLOC
- * @flags: enum exo_alloc_how, and EXO_ALLOC_NODE
- * @count: how many
+ * @flags: enum exo_alloc_how, EXO_ALLOC_NODE and EXO_ALLOC_SEND
+ * @count: how many; with EXO_ALLOC_SEND at most EXO_MESSAGE_CAPS
  * @colour: for EXO_ALLOC_COLOUR
  * @node: for EXO_ALLOC_NODE
  * @out_done: how many were allocated
@@ -102,9 +105,19 @@ enum exo_alloc_how {
  * @rights: EXO_RIGHT_* of the capabilities in @caps_ptr; 0: make none
  * @caps_ptr: array of struct exo_cap, written: one a frame, as EXO_CAP_CREATE makes it; 0 without
  *	@rights
+ * @out_sent: EXO_ALLOC_SEND: bytes that were sent, or the negative error that send(2) would have
+ *	had. Else 0
+ * @sock: EXO_ALLOC_SEND: descriptor of an AF_UNIX socket that is connected. Else 0
  *
  * A frame that last belonged to another environment, or to Linux, is zeroed. @out_done frames are
  * allocated and have their numbers and capabilities written, also on failure; no others.
+ *
+ * EXO_ALLOC_SEND, which needs @rights: when all @count frames are allocated and written, their
+ * capabilities are sent as one message, as send(2) with MSG_DONTWAIT and MSG_NOSIGNAL would send the
+ * array at @caps_ptr. It never waits for the receiver. The allocation stands whatever became of the
+ * message: who sees less in @out_sent than was to be sent (of a stream: the first bytes) sends the
+ * rest itself, or frees the frames. If the allocation failed nothing is sent. EBADF, ENOTSOCK,
+ * EAFNOSUPPORT: no such descriptor, no socket, not AF_UNIX; nothing has happened then.
  */
 struct exo_mem_alloc {
 	__u32 size;
@@ -115,8 +128,10 @@ struct exo_mem_alloc {
 	__u32 out_done;
 	__aligned_u64 frames_ptr;
 	__u32 rights;
-	__u32 reserved;
+	__s32 out_sent;
 	__aligned_u64 caps_ptr;
+	__s32 sock;
+	__u32 reserved;
 };
 #define EXO_MEM_ALLOC _IO(EXO_TYPE, EXO_NR_MEM_ALLOC)
 
@@ -140,20 +155,45 @@ struct exo_mem_frames {
 #define EXO_MEM_DROP _IO(EXO_TYPE, EXO_NR_MEM_DROP)
 
 #define EXO_IMPORT_BIND (1U << 0)	/* bind it, too */
+#define EXO_IMPORT_RECEIVE (1U << 1)	/* receive what is imported through @sock */
+#define EXO_IMPORT_DONTWAIT (1U << 2)	/* with EXO_IMPORT_RECEIVE: EAGAIN if nothing is there */
 
 /**
  * struct exo_mem_import - EXO_MEM_IMPORT: present a capability; the frame may then be bound here
- * @flags: 0, or EXO_IMPORT_BIND
- * @cap: from its owner
+ * @flags: 0, or EXO_IMPORT_*
+ * @cap: from its owner. EXO_IMPORT_RECEIVE: zero
  * @out_frame: the frame
  * @out_rights: what may be done with it here
  * @out_order: 0 or EXO_HUGE_ORDER
  * @view: EXO_IMPORT_BIND: bind the frame in this view, which this process has mapped. Else 0
  * @page: EXO_IMPORT_BIND: at this page; a 2 MiB frame at this page and the 511 after it. Else 0
  * @rights: EXO_IMPORT_BIND: EXO_RIGHT_READ, with or without EXO_RIGHT_WRITE. Else 0
+ * @out_done: capabilities that were imported
+ * @out_received: EXO_IMPORT_RECEIVE: bytes that were received; they are at @caps_ptr. Else 0
+ * @sock: EXO_IMPORT_RECEIVE: descriptor of an AF_UNIX socket. Else 0
+ * @count: EXO_IMPORT_RECEIVE: capabilities in the message, at most; 1 to EXO_MESSAGE_CAPS. Else 0
+ * @caps_ptr: EXO_IMPORT_RECEIVE: array of @count struct exo_cap, written. Else 0
  *
  * With EXO_IMPORT_BIND it is IMPORT and BIND in one, with the errors of both, and both happen or
  * neither: if the bind fails, nothing is imported that was not before.
+ *
+ * With EXO_IMPORT_RECEIVE the capabilities come from a socket, as recv(2) of @count of them with
+ * MSG_WAITALL would receive them: it waits, unless the socket is O_NONBLOCK or EXO_IMPORT_DONTWAIT is
+ * given, and signals end the wait. What came is written to @caps_ptr first and then imported, one
+ * capability after the other; the first is bound at @page, each other behind the one before. It ends
+ * at the first that fails; @out_done were done, @out_frame, @out_rights and @out_order are
+ * of the last of them. Fewer than @count are no error: a packet may have fewer, and so does the end
+ * of a stream or a stream whose reader was interrupted. Nothing at all (the other end is closed) is
+ * success with @out_received 0. Then:
+ *
+ *	EBADF, ENOTSOCK, EAFNOSUPPORT	no such descriptor, no socket, not AF_UNIX; nothing was received
+ *	EMSGSIZE	not a whole number of capabilities, or a packet of more than @count: nothing is
+ *			imported, the first bytes are at @caps_ptr, the rest of a packet is lost
+ *	EFAULT		@caps_ptr can't be written: nothing is imported and what came is lost
+ *	EOPNOTSUPP	through io_uring: IORING_OP_RECV waits without a thread, and may be linked
+ *	other errors of recv(2)		nothing was received
+ *
+ * File descriptors that were sent along are closed.
  */
 struct exo_mem_import {
 	__u32 size;
@@ -165,6 +205,11 @@ struct exo_mem_import {
 	__u32 view;
 	__u32 page;
 	__u32 rights;
+	__u32 out_done;
+	__u32 out_received;
+	__s32 sock;
+	__u32 count;
+	__aligned_u64 caps_ptr;
 };
 
 #define EXO_MEM_IMPORT _IO(EXO_TYPE, EXO_NR_MEM_IMPORT)

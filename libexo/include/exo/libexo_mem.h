@@ -6,11 +6,15 @@
 /**
  * struct exo_mem_alloc_opts - options of exo_mem_alloc()
  * @sz: size of this struct
- * @flags: enum exo_alloc_how, and EXO_ALLOC_NODE; default: any frames
+ * @flags: enum exo_alloc_how, EXO_ALLOC_NODE, and EXO_ALLOC_SEND; default: any frames
  * @colour: for EXO_ALLOC_COLOUR
  * @node: for EXO_ALLOC_NODE
  * @rights: EXO_RIGHT_*: make a capability with these of each frame; 0: none
  * @caps: where to: as many as frames; NULL without rights
+ * @sock: for EXO_ALLOC_SEND: the capabilities go out through this connected AF_UNIX socket, as one
+ *	message, EXO_MESSAGE_CAPS at most; it never waits for the receiver
+ * @out_sent: bytes that were sent, or why none were (-EAGAIN: the socket is full, -EPIPE, ...); the
+ *	frames stay. NULL: what could not be sent whole is freed, and that is the error
  */
 struct exo_mem_alloc_opts {
 	size_t sz;
@@ -19,6 +23,8 @@ struct exo_mem_alloc_opts {
 	uint32_t node;
 	uint32_t rights;
 	struct exo_cap *caps;
+	int sock;
+	int *out_sent;
 };
 
 /*
@@ -42,6 +48,30 @@ int exo_mem_free(struct exo_env *env, const uint32_t *frames, uint32_t count, ui
 /* Presents a capability: the frame may then be bound here. Each out_... may be NULL. */
 int exo_mem_import(struct exo_env *env, const struct exo_cap *cap, uint32_t *out_frame,
 		   uint32_t *out_rights, uint32_t *out_order);
+
+/**
+ * struct exo_receive_opts - where exo_mem_receive() and exo_view_receive() get capabilities from
+ * @sz: size of this struct
+ * @sock: an AF_UNIX socket
+ * @flags: 0, or EXO_IMPORT_DONTWAIT: -EAGAIN if nothing is there
+ * @caps: written: what came, before any of it is imported
+ * @count: how many at most, EXO_MESSAGE_CAPS at most
+ * @out_received: bytes that came, also on failure; 0: the other end is closed; may be NULL
+ */
+struct exo_receive_opts {
+	size_t sz;
+	int sock;
+	uint32_t flags;
+	struct exo_cap *caps;
+	uint32_t count;
+	uint32_t *out_received;
+};
+
+/*
+ * Receives capabilities through a socket and imports them. out_done (may be NULL): how many, also on
+ * failure; 0 without an error: the other end is closed.
+ */
+int exo_mem_receive(struct exo_env *env, const struct exo_receive_opts *opts, uint32_t *out_done);
 /* Gives up imported frames. out_done may be NULL. */
 int exo_mem_drop(struct exo_env *env, const uint32_t *frames, uint32_t count, uint32_t *out_done);
 

@@ -57,6 +57,12 @@ int exo_view_protect(struct exo_view *view, struct exo_mem_op *ops, uint32_t cou
  */
 int exo_view_import(struct exo_view *view, uint32_t page, const struct exo_cap *cap,
 		    uint32_t rights, uint32_t *out_frame);
+/*
+ * Receives capabilities through a socket and does the same with each, at page and the pages behind it. out_done
+ * (may be NULL): how many, also on failure; 0 without an error: the other end is closed.
+ */
+int exo_view_receive(struct exo_view *view, uint32_t page, uint32_t rights,
+		     const struct exo_receive_opts *opts, uint32_t *out_done);
 
 /* An operation on pages page ... page + count - 1; frame and rights 0 where they mean nothing. */
 static inline struct exo_mem_op exo_op(uint32_t page, uint32_t count, uint32_t frame,

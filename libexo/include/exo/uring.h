@@ -141,7 +141,10 @@ static inline void exo_prep_cap_check(struct io_uring_sqe *sqe, struct exo_env *
 	exo_prep_cmd(sqe, env, EXO_CAP_CHECK, storage);
 }
 
-/* storage->out_done frames were allocated and stay, also on failure. */
+/*
+ * storage->out_done frames were allocated and stay, also on failure. With EXO_ALLOC_SEND
+ * storage->out_sent says how the sending went.
+ */
 static inline void exo_prep_mem_alloc(struct io_uring_sqe *sqe, struct exo_env *env,
 				      const struct exo_mem_alloc_opts *opts, uint32_t *frames,
 				      uint32_t count, struct exo_mem_alloc *storage)
@@ -151,10 +154,12 @@ static inline void exo_prep_mem_alloc(struct io_uring_sqe *sqe, struct exo_env *
 		storage->flags = opts->flags;
 		storage->colour = opts->colour;
 		storage->node = opts->node;
-		if (opts->sz >= sizeof(*opts)) {
+		if (opts->sz >= offsetof(struct exo_mem_alloc_opts, sock)) {
 			storage->rights = opts->rights;
 			storage->caps_ptr = (uint64_t)(uintptr_t)opts->caps;
 		}
+		if (opts->sz >= sizeof(*opts))
+			storage->sock = opts->sock;
 	}
 	storage->count = count;
 	storage->frames_ptr = (uint64_t)(uintptr_t)frames;
