@@ -85,6 +85,8 @@ static int run_group(const struct bench_group *group)
 	fflush(stdout);
 	bench.group = group->id;
 	bench_unit(bench.wall ? "ns" : "instructions");
+	if (group->flags & BENCH_UNLOADED && bench_module_loaded())
+		bench_module_unload();
 	if (!(group->flags & BENCH_UNLOADED) && !bench_module_loaded())
 		bench_module_load();
 	pid = fork();
