@@ -81,7 +81,7 @@ err_free:
 /**
  * exo_env_keeper() - an owner of frames that is no open file
  * @user: who is charged for them
- * @tell: called for what others are told by events: EXO_EVENT_REVOKE; under spinlocks
+ * @tell: called for what others are told by events: EXO_EVENT_REVOKE, EXO_EVENT_REPOSSESSED; under spinlocks
  * @arg: for it
  *
  * It owns frames, and is asked for them, as any environment; it has nothing else, is in no list that user space

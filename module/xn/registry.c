@@ -191,6 +191,23 @@ void exo_xn_page_look(struct exo_xn_reg *reg, struct exo_xn_page *page)
 }
 
 /**
+ * exo_xn_page_tidy() - give an entry's row back, if nobody holds it and its frame is gone
+ * @reg: registry
+ * @page: entry; it may be gone afterwards, unless the caller has a reference
+ *
+ * Context: under reg->lock.
+ */
+void exo_xn_page_tidy(struct exo_xn_reg *reg, struct exo_xn_page *page)
+{
+	lockdep_assert_held(&reg->lock);
+	if (!page->indexed || page->state.holders ||
+	    (page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_BUSY)))
+		return;
+	exo_xn_page_remove(reg, page);
+	exo_xn_page_put(page);
+}
+
+/**
  * exo_xn_page_wait() - wait until an entry is not BUSY any more
  * @page: entry, with a reference
  *
@@ -261,12 +278,11 @@ static void idle_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
 		bury_locked(reg, page);
 		return;
 	}
-	if (!(page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_BUSY))) {
-		exo_xn_page_remove(reg, page);
-		exo_xn_page_put(page);
-	} else if (page->state.bits & EXO_XN_REG_DIRTY) {
+	if ((page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_DIRTY)) ==
+	    (EXO_XN_REG_FRAME | EXO_XN_REG_DIRTY))
 		exo_xn_reg_work(reg);
-	}
+	else
+		exo_xn_page_tidy(reg, page);
 }
 
 /**

@@ -38,7 +38,7 @@ struct vm_area_struct;
  * @env: who owns them
  * @reg: of which registry
  * @nr: entries that this uid made; under reg->lock
- * @work: gives frames that are asked for
+ * @work: gives frames that are asked for, and rows of those that were taken
  */
 struct exo_xn_keeper {
 	struct list_head node;
@@ -146,6 +146,7 @@ void exo_xn_page_put(struct exo_xn_page *page);
 void exo_xn_page_look(struct exo_xn_reg *reg, struct exo_xn_page *page);
 void exo_xn_page_used(struct exo_xn_reg *reg, struct exo_xn_page *page);
 void exo_xn_page_changed(struct exo_xn_reg *reg, struct exo_xn_page *page);
+void exo_xn_page_tidy(struct exo_xn_reg *reg, struct exo_xn_page *page);
 void exo_xn_page_wait(struct exo_xn_page *page);
 int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *binding, u64 parent);
 void exo_xn_hold_end(struct exo_xn_disk_dev *disk, struct exo_xn_hold *hold);

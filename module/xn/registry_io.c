@@ -62,6 +62,8 @@ static void page_end(struct exo_xn_reg *reg, struct exo_xn_page *page, int error
 	if (page->indexed) {
 		exo_xn_page_look(reg, page);
 		exo_xn_page_used(reg, page);
+		/* It may have been taken meanwhile, or given up. */
+		exo_xn_page_tidy(reg, page);
 	}
 	wake_up_all(&page->wait);
 	spin_unlock(&reg->lock);

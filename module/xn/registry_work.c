@@ -91,6 +91,22 @@ static bool clean(struct exo_xn_reg *reg, struct exo_xn_page *page)
 	return !exo_xn_page_finish(disk_of(reg), page);
 }
 
+/* Those whose frames were taken by force show that, and have no rows any more if nobody holds them. */
+static void look_all(struct exo_xn_keeper *keeper)
+{
+	struct exo_xn_reg *reg = keeper->reg;
+	struct exo_xn_page *page, *tmp;
+
+	spin_lock(&reg->lock);
+	list_for_each_entry_safe(page, tmp, &reg->lru, lru) {
+		if (page->keeper != keeper)
+			continue;
+		exo_xn_page_look(reg, page);
+		exo_xn_page_tidy(reg, page);
+	}
+	spin_unlock(&reg->lock);
+}
+
 /* One frame goes. False: there is none of this rank. */
 static bool reclaim_one(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank, u32 *done)
 {
@@ -148,6 +164,7 @@ static void keeper_work(struct work_struct *work)
 	struct exo_xn_keeper *keeper = container_of(work, struct exo_xn_keeper, work);
 	u32 want;
 
+	look_all(keeper);
 	while ((want = exo_frames_wanted(keeper->env)))
 		if (!exo_xn_reg_reclaim(keeper, want, EXO_XN_RANK_DIRTY))
 			break;
@@ -159,7 +176,7 @@ static void keeper_told(void *arg, u32 type)
 {
 	struct exo_xn_keeper *keeper = arg;
 
-	if (type == EXO_EVENT_REVOKE)
+	if (type == EXO_EVENT_REVOKE || type == EXO_EVENT_REPOSSESSED)
 		queue_work(wq, &keeper->work);
 }
 
