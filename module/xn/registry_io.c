@@ -234,6 +234,7 @@ int exo_xn_entry_io_op(struct exo_env *env, void *arg)
  * @one: ... one of them
  * @ahead: its batch
  * @page: with a reference
+ * @busy: it is in the index, and BUSY
  * @frame: the page of its frame, or NULL
  * @error: of its bio
  */
@@ -244,6 +245,7 @@ struct ahead {
 	struct ahead_one {
 		struct ahead *ahead;
 		struct exo_xn_page *page;
+		bool busy;
 		struct page *frame;
 		int error;
 	} one[EXO_XN_REG_BATCH];
@@ -282,9 +284,50 @@ static int ahead_wanted(struct exo_xn_disk_dev *disk, u64 block)
 	return xa_load(&disk->reg.blocks, block) ? 0 : 1;
 }
 
+/* Bit n of @wanted: block n has no entry yet. Those from the first error on don't count. */
+static int ahead_look(struct exo_xn_disk_dev *disk, struct exo_xn_speculate *cmd, u64 *wanted)
+{
+	int ret = 0;
+	u32 i;
+
+	BUILD_BUG_ON(EXO_XN_REG_BATCH > 64);
+	*wanted = 0;
+	mutex_lock(&disk->lock);
+	for (i = 0; i < cmd->count; i++) {
+		ret = ahead_wanted(disk, cmd->block + i);
+		if (ret < 0)
+			break;
+		*wanted |= (u64)ret << i;
+	}
+	mutex_unlock(&disk->lock);
+	cmd->out_done = i;
+	return min(ret, 0);
+}
+
+/* An entry for one block, in no index yet, with its frame. */
+static int ahead_take(struct exo_xn_keeper *keeper, u64 block, struct ahead *ahead)
+{
+	struct exo_xn_page *page;
+	int ret;
+
+	page = exo_xn_page_new(block, keeper);
+	if (!page)
+		return -ENOMEM;
+	ret = exo_xn_keeper_take(keeper, &page->frame, &page->generation);
+	if (ret) {
+		exo_xn_page_put(page);
+		return ret;
+	}
+	ahead->one[ahead->nr++] = (struct ahead_one) {
+		.ahead = ahead,
+		.page = page,
+		.error = -ESTALE,
+	};
+	return 0;
+}
+
 /* 1: @page is in the index now, BUSY; 0: the block has an entry already. Under the disk's lock. */
-static int ahead_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, u32 frame,
-		     u64 generation)
+static int ahead_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 {
 	struct exo_xn_reg *reg = &disk->reg;
 	int ret;
@@ -297,8 +340,6 @@ static int ahead_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, u32
 		return ret;
 	spin_lock(&reg->lock);
 	page->keeper = page->payer;
-	page->frame = frame;
-	page->generation = generation;
 	exo_xn_state_frame(&page->state);
 	page->state.bits |= EXO_XN_REG_SPECULATIVE;
 	exo_xn_state_begin(&page->state, EXO_XN_ENTRY_READ, atomic_read(&page->writes));
@@ -308,39 +349,64 @@ static int ahead_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, u32
 	return 1;
 }
 
-/* Begin with one block. 0: it is being read, or known. */
-static int ahead_one(struct exo_xn_disk_dev *disk, struct exo_xn_keeper *keeper, u64 block,
-		     struct ahead *ahead)
+/* All at once: who is BUSY doesn't wait for the disk's lock. */
+static int ahead_add_all(struct exo_xn_disk_dev *disk, struct exo_xn_speculate *cmd,
+			 struct ahead *ahead)
 {
-	struct exo_xn_page *page;
-	u64 generation;
-	u32 frame;
-	int ret;
+	struct ahead_one *one, *end = ahead->one + ahead->nr;
+	int ret = 0;
 
-	page = exo_xn_page_new(block, keeper);
-	if (!page)
-		return -ENOMEM;
-	ret = exo_xn_keeper_take(keeper, &frame, &generation);
-	if (ret)
-		goto out_page;
 	mutex_lock(&disk->lock);
-	ret = ahead_add(disk, page, frame, generation);
-	mutex_unlock(&disk->lock);
-	if (ret <= 0) {
-		exo_frame_give(keeper->env, frame, generation);
-		goto out_page;
+	for (one = ahead->one; one < end; one++) {
+		ret = ahead_add(disk, one->page);
+		if (ret < 0) {
+			cmd->out_done = one->page->block - cmd->block;
+			break;
+		}
+		one->busy = ret;
 	}
-	ahead->one[ahead->nr++] = (struct ahead_one) {
-		.ahead = ahead,
-		.page = page,
-		.frame = exo_frame_pin(keeper->env, frame, generation),
-		.error = -ESTALE,
-	};
-	return 0;
+	mutex_unlock(&disk->lock);
+	return min(ret, 0);
+}
 
-out_page:
-	exo_xn_page_put(page);
-	return ret;
+/* What didn't become an entry goes; the others are pinned. */
+static void ahead_sort(struct exo_xn_keeper *keeper, struct ahead *ahead)
+{
+	struct ahead_one *one, *to = ahead->one, *end = ahead->one + ahead->nr;
+	struct exo_xn_page *page;
+
+	for (one = ahead->one; one < end; one++) {
+		page = one->page;
+		if (one->busy) {
+			one->frame = exo_frame_pin(keeper->env, page->frame, page->generation);
+			*to++ = *one;
+		} else {
+			exo_frame_give(keeper->env, page->frame, page->generation);
+			exo_xn_page_put(page);
+		}
+	}
+	ahead->nr = to - ahead->one;
+}
+
+/* As many as can be, in order, are BUSY and to be read. */
+static int ahead_begin(struct exo_xn_disk_dev *disk, struct exo_xn_keeper *keeper,
+		       struct exo_xn_speculate *cmd, struct ahead *ahead)
+{
+	u64 wanted;
+	int ret, err;
+	u32 i;
+
+	ret = ahead_look(disk, cmd, &wanted);
+	for (i = 0; i < cmd->out_done; i++) {
+		err = wanted >> i & 1 ? ahead_take(keeper, cmd->block + i, ahead) : 0;
+		if (err) {
+			ret = err;
+			cmd->out_done = i;
+		}
+	}
+	err = ahead_add_all(disk, cmd, ahead);
+	ahead_sort(keeper, ahead);
+	return err ?: ret;
 }
 
 /* Read them all at once, and end them. */
@@ -386,11 +452,8 @@ static int speculate(struct exo_env *env, struct exo_xn_disk_dev *disk,
 	down_read(&reg->gate);
 	keeper = exo_xn_keeper_get(reg, env);
 	ret = PTR_ERR_OR_ZERO(keeper);
-	while (!ret && cmd->out_done < cmd->count) {
-		ret = ahead_one(disk, keeper, cmd->block + cmd->out_done, ahead);
-		if (!ret)
-			cmd->out_done++;
-	}
+	if (!ret)
+		ret = ahead_begin(disk, keeper, cmd, ahead);
 	ahead_read(disk, ahead);
 	up_read(&reg->gate);
 	return ret;
