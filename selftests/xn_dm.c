@@ -88,6 +88,16 @@ void dm_switch(const char *name, const char *target, uint64_t sectors, const cha
 	suspend(name, 0);
 }
 
+void dm_hold(const char *name)
+{
+	suspend(name, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG);
+}
+
+void dm_go(const char *name)
+{
+	suspend(name, 0);
+}
+
 void dm_message(const char *name, const char *text)
 {
 	struct dm_target_msg *message;

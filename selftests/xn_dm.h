@@ -16,6 +16,9 @@
 void dm_create(const char *name, const char *target, uint64_t sectors, const char *params, char path[32]);
 /* It has another target from now on: what is in flight is waited for. */
 void dm_switch(const char *name, const char *target, uint64_t sectors, const char *params);
+/* What comes from now on waits for dm_go(). */
+void dm_hold(const char *name);
+void dm_go(const char *name);
 void dm_message(const char *name, const char *text);
 /* Whoever held it may be closing it still. */
 void dm_remove(const char *name);

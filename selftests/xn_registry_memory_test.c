@@ -146,7 +146,6 @@ TEST(memory__of_a_root_given_away)
 	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_CHOWN, .disk = disk,
 				       .root = root, .uid = ALICE };
 	struct exo_xn_entry e, f, data;
-	uint32_t frame;
 	pid_t pid;
 
 	use_memory(fd, block, &e);
@@ -163,9 +162,8 @@ TEST(memory__of_a_root_given_away)
 		_exit(0);
 	}
 	test_join(pid);
-	test_sleep_ms(50);	/* the worker takes the frame */
-	ASSERT_EQ(t_import(fd, &e.out_cap, &frame, NULL), -ESTALE);
-	ASSERT_EQ(t_import(fd, &data.out_cap, &frame, NULL), 0);
+	wait_gone(fd, &e.out_cap);
+	wait_gone(fd, &data.out_cap);
 	ASSERT_EQ(try_lock(fd, e.out_entry, 1, EXO_XN_EXCLUSIVE), -ESTALE);
 	ASSERT_EQ(xt_unbind(fd, e.out_entry), 0);
 	end(fd);

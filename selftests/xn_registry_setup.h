@@ -130,6 +130,19 @@ void wait_state(const struct exo_xn_reg_table *t, uint64_t at, uint32_t mask, ui
 	}
 }
 
+/* Until a frame may not be had any more. */
+static __attribute__((unused)) void wait_gone(int fd, const struct exo_cap *cap)
+{
+	uint64_t start = test_now_ns();
+	uint32_t frame;
+
+	while (t_import(fd, cap, &frame, NULL) != -ESTALE) {
+		if (test_late(start, 5000))
+			FAIL("frame %u is still there", frame);
+		test_sleep_ms(2);
+	}
+}
+
 /* What is on the disk now. */
 static __attribute__((unused)) uint64_t on_disk(int fd, uint64_t at)
 {

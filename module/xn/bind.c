@@ -146,6 +146,29 @@ void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk)
 	}
 }
 
+/**
+ * exo_xn_bindings_settle() - a root has another owner: nothing is under way that the one before let in
+ * @disk: disk, its lock held
+ * @root: number
+ *
+ * Who looks from here on sees that its unit isn't as it was, and asks once more.
+ *
+ * Context: sleeps.
+ */
+void exo_xn_bindings_settle(struct exo_xn_disk_dev *disk, u32 root)
+{
+	struct exo_xn_binding *binding;
+
+	lockdep_assert_held(&disk->lock);
+	/* Pairs with the one in look(): either they see the new generation, or they are counted. */
+	smp_mb();
+	list_for_each_entry(binding, &disk->bindings, node) {
+		if (binding->root == root)
+			wait_inflight(binding);
+		cond_resched();
+	}
+}
+
 /* Looking up --------------------------------------------------------------------------------- */
 
 /* Most environments have a few bindings, and each I/O looks one up. Under RCU. */

@@ -359,10 +359,43 @@ int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *bindin
 
 /* The end ------------------------------------------------------------------------------------ */
 
+/* Not BUSY any more. Under reg->lock, which is given up meanwhile; with a reference to the entry. */
+static void wait_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
+{
+	while (page->state.bits & EXO_XN_REG_BUSY) {
+		spin_unlock(&reg->lock);
+		exo_xn_page_wait(page);
+		spin_lock(&reg->lock);
+	}
+}
+
+/* An entry goes; what is dirty is written first. True: it was. The same. */
+static bool part_locked(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
+{
+	struct exo_xn_reg *reg = &disk->reg;
+	bool written = false;
+
+	wait_locked(reg, page);
+	if (page->indexed && (page->state.bits & EXO_XN_REG_DIRTY)) {
+		spin_unlock(&reg->lock);
+		written = !exo_xn_page_io(disk, page, EXO_XN_ENTRY_WRITE);
+		spin_lock(&reg->lock);
+		wait_locked(reg, page);
+	}
+	if (written)
+		WRITE_ONCE(reg->table->written, reg->table->written + 1);
+	if (page->indexed)
+		bury_locked(reg, page);
+	return written;
+}
+
 /**
- * exo_xn_reg_part() - a root has another owner: he shares no memory with those of the one before
- * @disk: its lock is held
+ * exo_xn_reg_part() - a root has another owner: he shares no entry, frame or lock with those of the one before
+ * @disk: its lock is held; no binding of the root is in flight, and none begins before acl was asked
  * @root: number
+ *
+ * What is dirty is written, its frame and all others are given back soon, and the next one has new ones. Who may use
+ * the blocks still finds other entries when he asks again.
  *
  * Context: sleeps.
  */
@@ -371,16 +404,24 @@ void exo_xn_reg_part(struct exo_xn_disk_dev *disk, u32 root)
 	struct exo_xn_reg *reg = &disk->reg;
 	struct exo_xn_page *page;
 	unsigned long at;
+	bool any = false;
 
 	lockdep_assert_held(&disk->lock);
 	xa_for_each(&reg->blocks, at, page) {
 		spin_lock(&reg->lock);
-		if (xa_load(&reg->blocks, at) == page && page->root == root &&
-		    (page->state.bits & EXO_XN_REG_MEMORY))
-			bury_locked(reg, page);
+		if (xa_load(&reg->blocks, at) != page || page->root != root) {
+			spin_unlock(&reg->lock);
+			continue;
+		}
+		kref_get(&page->ref);
+		any |= part_locked(disk, page);
 		spin_unlock(&reg->lock);
+		exo_xn_page_put(page);
 		cond_resched();
 	}
+	/* As when its last user had given it up. */
+	if (any)
+		exo_xn_commit_written(disk->xn);
 }
 
 /**
@@ -412,11 +453,7 @@ void exo_xn_reg_drop(struct exo_xn_disk_dev *disk, u64 block, u64 count)
 			continue;
 		}
 		kref_get(&page->ref);
-		while (page->state.bits & EXO_XN_REG_BUSY) {
-			spin_unlock(&reg->lock);
-			exo_xn_page_wait(page);
-			spin_lock(&reg->lock);
-		}
+		wait_locked(reg, page);
 		if (page->indexed) {
 			exo_xn_page_remove(reg, page);
 			/* With the index's reference. */

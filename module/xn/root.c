@@ -185,9 +185,11 @@ static int set(struct exo_xn *xn, const struct exo_xn_who *who, const struct exo
 	switch (cmd->flags) {
 	case EXO_XN_ROOT_CHOWN:
 		ret = exo_xn_root_chown(xn, cmd->root, cmd->uid);
-		if (!ret)
-			exo_xn_reg_part(exo_xn_priv(xn), cmd->root);
-		return ret;
+		if (ret)
+			return ret;
+		exo_xn_bindings_settle(exo_xn_priv(xn), cmd->root);
+		exo_xn_reg_part(exo_xn_priv(xn), cmd->root);
+		return 0;
 	case EXO_XN_ROOT_LIMIT:
 		return exo_xn_root_limit(xn, cmd->root, cmd->max_blocks);
 	case EXO_XN_ROOT_DELETE:
