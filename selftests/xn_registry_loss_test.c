@@ -293,3 +293,34 @@ TEST(ahead__freed_meanwhile)
 	ASSERT_EQ(t->entries, 0);
 	end(fd);
 }
+
+/* Catches: bytes that are discarded and come back: what the device keeps of them, or a frame that was read before (INV-XN-7). */
+TEST(discard__reads_as_zeros)
+{
+	int fd = setup(0, 8);
+	struct exo_xn_disk info = { .size = sizeof(info), .disk = disk };
+	struct exo_xn_entry e[2];
+	uint32_t binding, i;
+
+	ASSERT_EQ(t_ioctl(fd, EXO_XN_DISK, &info), 0);
+	ASSERT_TRUE(info.out_flags & EXO_XN_HAS_DISCARD);
+	for (i = 0; i < 2; i++) {
+		put_on_disk(fd, block + i, OLD + i);
+		use(fd, block + i, RW, &e[i]);
+		ASSERT_EQ(io(fd, EXO_XN_ENTRY_READ, e[i].out_entry, 0), 0);
+		ASSERT_EQ(t_peek(fd, e[i].out_frame), OLD + i);
+	}
+	/* The last one was never written. */
+	ASSERT_EQ(xt_bind(fd, disk, root, parent, block, 3, RW, &binding), 0);
+	ASSERT_EQ(xt_io(fd, EXO_XN_IO_DISCARD, binding, 1, NULL, 2, 0), 0);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(io(fd, EXO_XN_ENTRY_READ, e[i].out_entry, 0), 0);
+		ASSERT_EQ_FOR(t_peek(fd, e[i].out_frame), i ? 0 : OLD, "block %u", i);
+		ASSERT_EQ_FOR(on_disk(fd, block + i), i ? 0 : OLD, "block %u", i);
+	}
+	ASSERT_EQ(on_disk(fd, block + 2), 0);
+	/* As after any write: what is written next is there. */
+	put_on_disk(fd, block + 1, NEW);
+	ASSERT_EQ(on_disk(fd, block + 1), NEW);
+	end(fd);
+}

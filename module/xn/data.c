@@ -562,14 +562,15 @@ static int zero(struct exo_xn_binding *binding, u64 block, u32 count)
 	return ret ? -EIO : 0;
 }
 
+/*
+ * What a device returns of what it discarded is its own affair, so it is told to make zeros of it, which it may do
+ * by giving the space back, as of ZERO. What it can't do so is written (INV-XN-7).
+ */
 static int discard(struct exo_xn_binding *binding, u64 block, u32 count)
 {
-	struct block_device *bdev = binding->disk->bdev.bdev;
-
-	if (!bdev_max_discard_sectors(bdev))
+	if (!bdev_max_discard_sectors(binding->disk->bdev.bdev))
 		return -EOPNOTSUPP;
-	return blkdev_issue_discard(bdev, sector_of(block), (sector_t)count * SECTORS, GFP_KERNEL) ?
-	       -EIO : 0;
+	return zero(binding, block, count);
 }
 
 /* ZERO, DISCARD, FLUSH; @binding is given back. */

@@ -567,7 +567,7 @@ enum exo_xn_io_kind {
 	EXO_XN_IO_READ = 1,
 	EXO_XN_IO_WRITE = 2,
 	EXO_XN_IO_ZERO = 3,
-	EXO_XN_IO_DISCARD = 4,
+	EXO_XN_IO_DISCARD = 4,	/* zeros; the device gives the space back, if it can do both at once */
 	EXO_XN_IO_FLUSH = 5,	/* all that was written through the binding before is durable */
 };
 
