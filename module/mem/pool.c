@@ -372,6 +372,9 @@ static u32 shrink_idle(unsigned int kind, u32 node, u32 want)
 		done = lower_target(kind, round_down(want, span));
 	while (want - done >= span && !fatal_signal_pending(current)) {
 		n = exo_pool_give_idle(kind, node, min((want - done) / span, step), true);
+		/* None is idle any more, but the shrinker may have lent some meanwhile. */
+		if (!n && node == EXO_POOL_NODE_ANY)
+			n = lower_target(kind, round_down(want - done, span));
 		if (!n)
 			break;
 		done += n;
