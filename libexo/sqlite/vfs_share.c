@@ -167,6 +167,7 @@ static void reap(struct share *share, uint32_t seat)
 		file->shared &= keep;
 		file->users &= keep;
 		file->shm_users &= keep;
+		file->behind &= keep;
 		if (!file->shm_users)
 			file->nr_segments = 0;
 		if (file->exclusive == seat + 1)
@@ -218,6 +219,18 @@ static void begin(struct share *share)
 	head(share)->dir = 1;
 	for (i = 0; i < VFS_FILES; i++)
 		head(share)->file[i].data = head(share)->file[i].map = 1;
+}
+
+/*
+ * Versions are never 0: such a page is new, because the others, who had it, are about to end. With the guard.
+ */
+static void records_heal(struct share *share)
+{
+	uint32_t i;
+
+	for (i = 0; i < VFS_FILES; i++)
+		if (!head(share)->file[i].data)
+			head(share)->file[i].data = head(share)->file[i].map = 1;
 }
 
 /* All seats of an entry at once: mostly nobody has any. */
@@ -275,6 +288,7 @@ static int take_seat(struct share *share)
 		if (ret)
 			return ret;
 		reap(share, share->seat);
+		records_heal(share);
 		ret = share_unguard(share);
 		if (ret)
 			return ret;
@@ -452,8 +466,31 @@ int share_segment_add(struct share *share, struct share_file *file)
 	}
 	/* One who gave it up may not have come to its end yet. */
 	memset(at, 0, SHARE_SEGMENT);
+	file->behind |= file->shm_users & ~share_bit(share->seat);
 	file->segment[file->nr_segments] = (uint16_t)number;
 	__atomic_store_n(&file->nr_segments, file->nr_segments + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+#define INDEX_HEADER 96U	/* two copies of what SQLite believes its index by */
+
+int share_segments_get(struct share *share, struct share_file *file)
+{
+	uint32_t i, nr = MIN(file->nr_segments, SHARE_FILE_SEGMENTS);
+	void *at, *first = NULL;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		ret = share_segment(share, file->segment[i] % SHARE_SEGMENTS, &at);
+		if (ret)
+			return ret;
+		first = i ? first : at;
+	}
+	/* Who held all of them, and lives, held them while they were fetched here. */
+	if (first && (file->shm_users & ~file->behind & share_bit(share->seat)) == 0 &&
+	    !share_alive(share, file->shm_users & ~file->behind))
+		memset(first, 0, INDEX_HEADER);
+	file->behind &= ~share_bit(share->seat);
 	return 0;
 }
 

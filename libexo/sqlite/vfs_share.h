@@ -45,6 +45,7 @@
  * @shared: seats that have SHARED
  * @users: seats that have it open
  * @shm_users: seats that have its WAL memory
+ * @behind: of these, who doesn't have the frames of all segments yet
  * @shm_shared, @shm_exclusive: seats that have the WAL memory's locks
  * @nr_segments, @segment: its WAL memory
  */
@@ -62,7 +63,8 @@ struct share_file {
 	uint64_t shm_shared[SHARE_SHM_LOCKS];
 	uint16_t shm_exclusive[SHARE_SHM_LOCKS];
 	uint16_t segment[SHARE_FILE_SEGMENTS];
-	uint8_t fill[512 - 64 - 16 - 64 - 2 * SHARE_FILE_SEGMENTS];
+	uint64_t behind;
+	uint8_t fill[512 - 8 - 64 - 16 - 64 - 2 * SHARE_FILE_SEGMENTS];
 };
 
 _Static_assert(sizeof(struct share_file) == 512, "no holes");
@@ -136,6 +138,11 @@ void share_dir_changed(struct share *share);
 int share_segment_add(struct share *share, struct share_file *file);
 /* With the guard: all of them go. */
 void share_segments_free(struct share *share, struct share_file *file);
+/*
+ * With the guard: the frames of all segments are held here, too. If nobody else held them all the while, SQLite is made to
+ * write the index anew. 0 or -errno.
+ */
+int share_segments_get(struct share *share, struct share_file *file);
 /* With the guard: they aren't used here any more. */
 void share_segments_put(struct share *share, const struct share_file *file);
 /* Where it is, until share_segments_put(). 0 or -errno. */

@@ -27,6 +27,7 @@ static int attach(struct conn *conn)
 {
 	struct file *file = conn->file;
 	struct share *share = file->volume->share;
+	int ret;
 
 	if (!file->memory) {
 		file->memory = calloc(1, sizeof(*file->memory));
@@ -39,13 +40,26 @@ static int attach(struct conn *conn)
 		/* The first one finds nothing: SQLite then makes the index from the WAL. */
 		if (!share_alive(share, file->shared->shm_users))
 			share_segments_free(share, file->shared);
-		file->shared->shm_users |= share_bit(share_seat(share));
+		/* Before it counts as one who has them: who leaves lets them go. */
+		ret = share_segments_get(share, file->shared);
+		if (!ret)
+			file->shared->shm_users |= share_bit(share_seat(share));
+		else
+			share_segments_put(share, file->shared);
 		if (share_unguard(share))
 			return -EIO;
+		if (ret)
+			return ret;
 	}
 	file->memory->refs++;
 	conn->has_shm = true;
 	return 0;
+}
+
+/* Somebody added a segment. */
+static bool is_behind(const struct share_file *shared, const struct share *share)
+{
+	return __atomic_load_n(&shared->behind, __ATOMIC_ACQUIRE) & share_bit(share_seat(share));
 }
 
 static int map_locked(struct conn *conn, uint32_t region, bool extend, void volatile **out)
@@ -62,8 +76,17 @@ static int map_locked(struct conn *conn, uint32_t region, bool extend, void vola
 		ret = share_guard(share);
 		if (ret)
 			return ret;
+		ret = share_segments_get(share, file->shared);
 		while (!ret && file->shared->nr_segments <= region)
 			ret = share_segment_add(share, file->shared);
+		if (share_unguard(share))
+			ret = -EIO;
+	}
+	if (!ret && is_behind(file->shared, share)) {
+		ret = share_guard(share);
+		if (ret)
+			return ret;
+		ret = share_segments_get(share, file->shared);
 		if (share_unguard(share))
 			ret = -EIO;
 	}
@@ -253,6 +276,7 @@ static void leave_memory(struct file *file, struct share *share)
 	if (share_guard(share))
 		return;
 	file->shared->shm_users &= ~share_bit(share_seat(share));
+	file->shared->behind &= ~share_bit(share_seat(share));
 	share_segments_put(share, file->shared);
 	if (!share_alive(share, file->shared->shm_users))
 		share_segments_free(share, file->shared);
