@@ -318,3 +318,115 @@ TEST(kill__while_others_live)
 		end(disk);
 	}
 }
+
+/* The WAL's memory, by the calls that SQLite makes. */
+
+#define SEGMENT 32768
+#define HEADER 96	/* SQLite believes the index by that */
+
+struct index_turns {
+	struct test_sync begun, joined, added, asked;
+	bool stays;
+};
+
+static sqlite3_file *index_open(void)
+{
+	int out, flags = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	sqlite3_file *file;
+	sqlite3_vfs *vfs;
+
+	use_vfs(0);
+	vfs = sqlite3_vfs_find(NULL);
+	file = calloc(1, (size_t)vfs->szOsFile);
+	ASSERT_EQ(vfs->xOpen(vfs, "crowd.db", file, flags, &out), SQLITE_OK);
+	return file;
+}
+
+static char *index_map(sqlite3_file *file, int region, int extend)
+{
+	void volatile *at = NULL;
+
+	ASSERT_EQ(file->pMethods->xShmMap(file, region, SEGMENT, extend, &at), SQLITE_OK);
+	ASSERT_TRUE(at != NULL);
+	return (char *)at;
+}
+
+static void index_make(void *arg)
+{
+	struct index_turns *turns = arg;
+	sqlite3_file *file = index_open();
+
+	memset(index_map(file, 0, 1), 0x11, SEGMENT);
+	test_sync_post(&turns->begun);
+	test_sync_wait(&turns->joined);
+	memset(index_map(file, 1, 1), 0x77, SEGMENT);
+	test_sync_post(&turns->added);
+	for (;;)
+		pause();
+}
+
+static void index_join(void *arg)
+{
+	struct index_turns *turns = arg;
+	sqlite3_file *file = index_open();
+	char *first, *second, zeros[HEADER] = { 0 };
+
+	test_sync_wait(&turns->begun);
+	first = index_map(file, 0, 0);
+	ASSERT_EQ(first[0], 0x11);
+	ASSERT_EQ(first[SEGMENT - 1], 0x11);
+	test_sync_post(&turns->joined);
+	test_sync_wait(&turns->asked);
+	second = index_map(file, 1, 0);
+	if (turns->stays) {
+		ASSERT_EQ(second[0], 0x77);
+		ASSERT_EQ(second[SEGMENT - 1], 0x77);
+		ASSERT_EQ(first[0], 0x11);
+	} else {
+		ASSERT_EQ(second[0], 0);
+		ASSERT_TRUE(!memcmp(first, zeros, HEADER));
+	}
+	ASSERT_EQ(first[HEADER], 0x11);
+	ASSERT_EQ(file->pMethods->xShmUnmap(file, 0), SQLITE_OK);
+	ASSERT_EQ(file->pMethods->xClose(file), SQLITE_OK);
+}
+
+static void index_joined(bool stays)
+{
+	struct index_turns *turns = test_shared(sizeof(*turns));
+	uint32_t disk = set_up();
+	pid_t maker, joiner;
+	int status;
+
+	test_sync_init(&turns->begun);
+	test_sync_init(&turns->joined);
+	test_sync_init(&turns->added);
+	test_sync_init(&turns->asked);
+	turns->stays = stays;
+	maker = test_spawn(index_make, turns);
+	joiner = test_spawn(index_join, turns);
+	test_sync_wait(&turns->added);
+	if (!stays) {
+		kill(maker, SIGKILL);
+		ASSERT_EQ(waitpid(maker, &status, 0), maker);
+	}
+	test_sync_post(&turns->asked);
+	test_join(joiner);
+	if (stays) {
+		kill(maker, SIGKILL);
+		ASSERT_EQ(waitpid(maker, &status, 0), maker);
+	}
+	end(disk);
+}
+
+/* The control: who has all of it lives. */
+TEST(index__of_one_who_lives)
+{
+	index_joined(true);
+}
+
+/* Catches: new zeros behind a header that counts, where the only one who had the segment is dead. */
+TEST(index__of_one_who_is_dead)
+{
+	index_joined(false);
+}
