@@ -104,20 +104,13 @@ static void attach(struct database *db, const char *path)
 
 static void make(struct database *db)
 {
-	struct exo_xn_root_create root;
-
 	db->fd = t_open();
 	t_need_feature(db->fd, EXO_FEATURE_XN, "raw disks");
 	t_alloc_any(db->fd, db->frames, BLOCKS);
 	ASSERT_EQ(xt_format(db->fd, PRIMARY, EXO_XN_FORMAT_FORCE), 0);
 	attach(db, PRIMARY);
 	db->unit = (struct xt_unit){ .blocks = 1 };
-	ASSERT_EQ(xt_root(db->fd, db->disk, xt_template(db->fd, db->disk), "root", &db->unit, 0, &root), 0);
-	db->root = root.out_root;
-	db->at = root.out_block;
-	db->block = xt_free_run(db->fd, db->disk, BLOCKS);
-	ASSERT_EQ(xt_grow(db->fd, db->disk, db->root, db->at, &db->unit, db->block, BLOCKS, EXO_XN_DATA,
-			  EXO_XN_APPLY_COMMIT), 0);
+	db->block = xt_data_root(db->fd, db->disk, &db->unit, BLOCKS, &db->root, &db->at);
 	ASSERT_EQ(xt_bind(db->fd, db->disk, db->root, db->at, db->block, BLOCKS, RW, &db->binding), 0);
 }
 
