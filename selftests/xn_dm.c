@@ -9,6 +9,7 @@
 #include "xn_dm.h"
 
 #define ROOM 1024U
+#define PARAMS 128U	/* bytes of a target's parameters */
 
 union command {
 	struct dm_ioctl head;
@@ -35,17 +36,27 @@ static int control(unsigned long nr, union command *cmd)
 	return ioctl(fd, nr, cmd) ? -errno : 0;
 }
 
-static int load(const char *name, const char *target, uint64_t sectors, const char *params)
+/* What each part of the device is, one behind the other. */
+static int load(const char *name, const struct dm_part *parts, uint32_t nr)
 {
 	struct dm_target_spec *spec;
 	union command cmd;
+	uint64_t start = 0;
+	uint32_t at;
 
 	command_init(&cmd, name);
-	cmd.head.target_count = 1;
-	spec = (struct dm_target_spec *)(cmd.bytes + cmd.head.data_start);
-	spec->length = sectors;
-	snprintf(spec->target_type, sizeof(spec->target_type), "%s", target);
-	snprintf((char *)(spec + 1), ROOM - sizeof(cmd.head) - sizeof(*spec), "%s", params);
+	cmd.head.target_count = nr;
+	for (at = cmd.head.data_start; nr; nr--, parts++) {
+		spec = (struct dm_target_spec *)(cmd.bytes + at);
+		spec->sector_start = start;
+		spec->length = parts->sectors;
+		spec->next = sizeof(*spec) + PARAMS;
+		snprintf(spec->target_type, sizeof(spec->target_type), "%s", parts->target);
+		snprintf((char *)(spec + 1), PARAMS, "%s", parts->params);
+		start += parts->sectors;
+		at += spec->next;
+		ASSERT_LE(at, sizeof(cmd));
+	}
 	return control(DM_TABLE_LOAD, &cmd);
 }
 
@@ -58,7 +69,7 @@ static void suspend(const char *name, uint32_t flags)
 	ASSERT_EQ(control(DM_DEV_SUSPEND, &cmd), 0);
 }
 
-void dm_create(const char *name, const char *target, uint64_t sectors, const char *params, char path[32])
+void dm_create_parts(const char *name, const struct dm_part *parts, uint32_t nr, char path[32])
 {
 	union command cmd;
 	dev_t dev;
@@ -69,23 +80,33 @@ void dm_create(const char *name, const char *target, uint64_t sectors, const cha
 	command_init(&cmd, name);
 	ASSERT_EQ(control(DM_DEV_CREATE, &cmd), 0);
 	dev = (dev_t)cmd.head.dev;
-	ret = load(name, target, sectors, params);
+	ret = load(name, parts, nr);
 	if (ret) {
 		dm_remove(name);
 		if (ret == -EINVAL)
-			SKIP("no target %s", target);
-		FAIL("%s %s: %s", target, params, strerror(-ret));
+			SKIP("no target %s", parts->target);
+		FAIL("%s %s: %s", parts->target, parts->params, strerror(-ret));
 	}
 	suspend(name, 0);	/* without DM_SUSPEND_FLAG: resume */
 	snprintf(path, 32, "/dev/dm-%u", minor(dev));
 	mknod(path, S_IFBLK | 0600, dev);
 }
 
-void dm_switch(const char *name, const char *target, uint64_t sectors, const char *params)
+void dm_create(const char *name, const char *target, uint64_t sectors, const char *params, char path[32])
 {
-	ASSERT_EQ(load(name, target, sectors, params), 0);
+	dm_create_parts(name, &(struct dm_part){ target, sectors, params }, 1, path);
+}
+
+void dm_switch_parts(const char *name, const struct dm_part *parts, uint32_t nr)
+{
+	ASSERT_EQ(load(name, parts, nr), 0);
 	suspend(name, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG);
 	suspend(name, 0);
+}
+
+void dm_switch(const char *name, const char *target, uint64_t sectors, const char *params)
+{
+	dm_switch_parts(name, &(struct dm_part){ target, sectors, params }, 1);
 }
 
 void dm_hold(const char *name)

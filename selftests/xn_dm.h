@@ -12,10 +12,20 @@
 
 #define DM_SECTOR 512U
 
+/* Some sectors of a device, by a target. */
+struct dm_part {
+	const char *target;
+	uint64_t sectors;
+	const char *params;
+};
+
 /* A device of one target; its path is written. SKIP if the kernel has no such target. */
 void dm_create(const char *name, const char *target, uint64_t sectors, const char *params, char path[32]);
 /* It has another target from now on: what is in flight is waited for. */
 void dm_switch(const char *name, const char *target, uint64_t sectors, const char *params);
+/* The same of several targets, one behind the other. */
+void dm_create_parts(const char *name, const struct dm_part *parts, uint32_t nr, char path[32]);
+void dm_switch_parts(const char *name, const struct dm_part *parts, uint32_t nr);
 /* What comes from now on waits for dm_go(). */
 void dm_hold(const char *name);
 void dm_go(const char *name);

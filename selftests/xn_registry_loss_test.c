@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "null_blk.h"
 #include "xn_dm.h"
 #include "xn_registry_setup.h"
 
@@ -253,6 +254,134 @@ TEST(chown__ends_what_was)
 	test_join(bob);
 	ASSERT_EQ(t->lost, 0);
 	end(fd);
+}
+
+#define NULLB "exoloss"
+#define HELD 16U	/* blocks of the disk's end, whose I/O can be held while that on all others goes on */
+
+/* With a cache a flush would wait for what is held, too. */
+static const struct null_blk_value no_cache[] = { { "size", "32" }, { "blocksize", "512" }, {} };
+
+static int setup_held_end(void)
+{
+	uint64_t held = HELD * EXO_XN_BLOCK / DM_SECTOR;
+	char under[32], end_path[32], all[64], last[64];
+	const struct dm_part parts[] = {
+		{ "linear", SECTORS - held, all },
+		{ "linear", held, last },
+	};
+	struct exo_xn_root_create out;
+	struct exo_xn_attach attach;
+	int fd = xt_admin();
+
+	null_blk_on(NULLB, no_cache, under);
+	snprintf(all, sizeof(all), "%s 0", under);
+	snprintf(last, sizeof(last), "%s %llu", under, (unsigned long long)(SECTORS - held));
+	dm_create("xnend", "linear", held, last, end_path);
+	snprintf(last, sizeof(last), "%s 0", end_path);
+	dm_create_parts("xnloss", parts, 2, path);
+	ASSERT_EQ(xt_format(fd, path, 0), 0);
+	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
+	disk = attach.out_disk;
+	unit = (struct xt_unit){ .blocks = 1 };
+	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", &unit, 0, &out), 0);
+	root = out.out_root;
+	parent = out.out_block;
+	block = XT_BLOCKS - HELD;
+	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, HELD, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	return fd;
+}
+
+static void end_held_end(int fd)
+{
+	end(fd);
+	dm_remove("xnloss");
+	dm_remove("xnend");
+	null_blk_off(NULLB);
+}
+
+/* Requests that the disk's device has. */
+static uint32_t under_way(void)
+{
+	unsigned int reads = 0, writes = 0;
+	char name[64];
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/sys/block/%s/inflight", strrchr(path, '/') + 1);
+	file = fopen(name, "re");
+	ASSERT_TRUE(file && fscanf(file, "%u %u", &reads, &writes) == 2);
+	fclose(file);
+	return reads + writes;
+}
+
+struct going {
+	int fd;
+	uint32_t kind;
+	uint32_t binding;
+	uint32_t frame;
+	atomic_bool over;
+};
+
+static void *transfer(void *arg)
+{
+	struct going *g = arg;
+
+	ASSERT_EQ(xt_io(g->fd, g->kind, g->binding, 0, &g->frame, 1, 0), 0);
+	return NULL;
+}
+
+static void *give_away(void *arg)
+{
+	struct going *g = arg;
+
+	chown_root(g->fd, ALICE);
+	g->over = true;
+	return NULL;
+}
+
+/* I/O that was let in is held by the device, and the root given away. True: that waited for it. */
+static bool waited_for(int fd, uint32_t kind)
+{
+	struct going g = { .fd = fd, .kind = kind, .frame = t_frame(fd) };
+	uint64_t start = test_now_ns();
+	pthread_t io_thread, chown_thread;
+	bool early;
+
+	ASSERT_EQ(xt_bind(fd, disk, root, parent, block, 1, RW, &g.binding), 0);
+	t_fill(fd, g.frame, NEW);
+	dm_hold("xnend");
+	ASSERT_EQ(pthread_create(&io_thread, NULL, transfer, &g), 0);
+	while (!under_way()) {
+		if (test_late(start, 5000))
+			FAIL("nothing is under way");
+		test_sleep_ms(1);
+	}
+	ASSERT_EQ(pthread_create(&chown_thread, NULL, give_away, &g), 0);
+	/* All else that it does takes some ms. */
+	start = test_now_ns();
+	while (!g.over && !test_late(start, 500))
+		test_sleep_ms(1);
+	early = g.over;
+	dm_go("xnend");
+	ASSERT_EQ(pthread_join(chown_thread, NULL), 0);
+	/* What it did is there when the call is over. */
+	if (kind == EXO_XN_IO_READ)
+		ASSERT_EQ(t_peek(fd, g.frame), OLD);
+	ASSERT_EQ(pthread_join(io_thread, NULL), 0);
+	ASSERT_EQ(xt_unbind(fd, g.binding), 0);
+	ASSERT_EQ(on_disk(fd, block), kind == EXO_XN_IO_READ ? OLD : NEW);
+	return !early;
+}
+
+/* Catches: a root that has its next owner while I/O of the one before is under way (INV-XN-30). */
+TEST(chown__waits_for_io)
+{
+	int fd = setup_held_end();
+
+	put_on_disk(fd, block, OLD);
+	ASSERT_TRUE(waited_for(fd, EXO_XN_IO_READ));
+	ASSERT_TRUE(waited_for(fd, EXO_XN_IO_WRITE));
+	end_held_end(fd);
 }
 
 /* Reading ahead ------------------------------------------------------------------------------------ */
