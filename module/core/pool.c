@@ -1,38 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "core/bits.h"
 #include "core/pool.h"
 
 #define FRAME_MASK (EXO_HUGE_FRAMES - 1)
-
-static bool bit_test(const u64 *words, u32 i)
-{
-	return words[i / 64] >> (i % 64) & 1;
-}
-
-static void bit_set(u64 *words, u32 i)
-{
-	words[i / 64] |= 1ULL << (i % 64);
-}
-
-static void bit_clear(u64 *words, u32 i)
-{
-	words[i / 64] &= ~(1ULL << (i % 64));
-}
-
-/* First bit at or above @i, or @end. */
-static u32 bit_next(const u64 *words, u32 i, u32 end)
-{
-	u64 word;
-
-	while (i < end) {
-		word = words[i / 64] >> (i % 64);
-		if (word) {
-			i += __builtin_ctzll(word);
-			return i < end ? i : end;
-		}
-		i = (i / 64 + 1) * 64;
-	}
-	return end;
-}
 
 static unsigned int kind_of(const struct exo_block *block)
 {
@@ -50,7 +20,7 @@ static struct exo_block *block_of(const struct exo_pool *pool, u32 nr)
 static u32 block_next(const struct exo_pool *pool, unsigned int kind, u32 node, u32 at)
 {
 	for (; ; at++) {
-		at = bit_next(pool->some[kind], at, pool->nr_blocks);
+		at = exo_bit_next(pool->some[kind], at, pool->nr_blocks);
 		if (at == pool->nr_blocks || node == EXO_POOL_NODE_ANY ||
 		    pool->block[at]->node == node)
 			return at;
@@ -60,7 +30,7 @@ static u32 block_next(const struct exo_pool *pool, unsigned int kind, u32 node, 
 /* What block_next() finds from here on is all there is; skip what is known to be empty. */
 static u32 block_first(struct exo_pool *pool, unsigned int kind, u32 node)
 {
-	pool->low[kind] = bit_next(pool->some[kind], pool->low[kind], pool->nr_blocks);
+	pool->low[kind] = exo_bit_next(pool->some[kind], pool->low[kind], pool->nr_blocks);
 	return block_next(pool, kind, node, pool->low[kind]);
 }
 
@@ -69,12 +39,12 @@ static void mark_free(struct exo_pool *pool, u32 at, u32 i)
 	struct exo_block *block = pool->block[at];
 	unsigned int kind = kind_of(block);
 
-	bit_set(block->free, i);
+	exo_bit_set(block->free, i);
 	block->entry[i].state = EXO_FRAME_FREE;
 	block->nr_free++;
 	block->measured = false;
 	pool->free[kind]++;
-	bit_set(pool->some[kind], at);
+	exo_bit_set(pool->some[kind], at);
 	if (at < pool->low[kind])
 		pool->low[kind] = at;
 }
@@ -84,22 +54,22 @@ static inline void mark_taken(struct exo_pool *pool, u32 at, u32 i)
 	struct exo_block *block = pool->block[at];
 	unsigned int kind = kind_of(block);
 
-	bit_clear(block->free, i);
+	exo_bit_clear(block->free, i);
 	block->entry[i].state = EXO_FRAME_TAKEN;
 	block->nr_free--;
 	block->measured = false;
 	pool->free[kind]--;
 	if (!block->nr_free)
-		bit_clear(pool->some[kind], at);
+		exo_bit_clear(pool->some[kind], at);
 }
 
 static void link_set(struct exo_block *block, u32 i, bool adjacent)
 {
 	if (adjacent) {
-		bit_set(block->next, i);
+		exo_bit_set(block->next, i);
 		block->entry[i].flags |= EXO_FRAME_CONTIG;
 	} else {
-		bit_clear(block->next, i);
+		exo_bit_clear(block->next, i);
 		block->entry[i].flags &= ~EXO_FRAME_CONTIG;
 	}
 	block->measured = false;
@@ -132,7 +102,7 @@ void exo_pool_add(struct exo_pool *pool, u32 nr, u16 colour, bool after_prev, bo
 	struct exo_block *block = block_of(pool, nr);
 	u32 i = nr & FRAME_MASK;
 
-	bit_set(block->present, i);
+	exo_bit_set(block->present, i);
 	block->nr_present++;
 	pool->present[kind_of(block)]++;
 	block->entry[i] = (struct exo_frame_entry) {
@@ -174,7 +144,7 @@ void exo_pool_remove_taken(struct exo_pool *pool, u32 nr)
 		i = nr & FRAME_MASK;
 		link_prev(pool, nr, false);
 		link_set(block, i, false);
-		bit_clear(block->present, i);
+		exo_bit_clear(block->present, i);
 		block->nr_present--;
 		pool->present[kind_of(block)]--;
 		block->entry[i] = (struct exo_frame_entry) { .state = EXO_FRAME_ABSENT };
@@ -202,7 +172,7 @@ u32 exo_pool_take_any(struct exo_pool *pool, u32 node, u32 n, u32 *out)
 		struct exo_block *block = pool->block[at];
 
 		for (i = 0; done < n && block->nr_free; i++) {
-			i = bit_next(block->free, i, EXO_HUGE_FRAMES);
+			i = exo_bit_next(block->free, i, EXO_HUGE_FRAMES);
 			mark_taken(pool, at, i);
 			out[done++] = at << EXO_HUGE_ORDER | i;
 		}
@@ -226,11 +196,11 @@ int exo_pool_take_this(struct exo_pool *pool, u32 nr)
 	u32 i = nr & FRAME_MASK;
 	u32 n;
 
-	if (!block || !bit_test(block->present, i))
+	if (!block || !exo_bit_test(block->present, i))
 		return -ENOENT;
 	if (block->order && i)
 		return -EINVAL;
-	if (!bit_test(block->free, i))
+	if (!exo_bit_test(block->free, i))
 		return -EBUSY;
 	for (n = block->order ? EXO_HUGE_FRAMES : 1; n; n--, i++)
 		mark_taken(pool, nr >> EXO_HUGE_ORDER, i);
@@ -271,8 +241,8 @@ static void sort_colours(struct exo_block *block)
 
 	if (block->sorted)
 		return;
-	for (i = bit_next(block->present, 0, EXO_HUGE_FRAMES); i < EXO_HUGE_FRAMES;
-	     i = bit_next(block->present, i + 1, EXO_HUGE_FRAMES))
+	for (i = exo_bit_next(block->present, 0, EXO_HUGE_FRAMES); i < EXO_HUGE_FRAMES;
+	     i = exo_bit_next(block->present, i + 1, EXO_HUGE_FRAMES))
 		v[n++] = i;
 	for (i = n / 2; i-- > 0; )
 		sift_down(block, i, n);
@@ -323,7 +293,7 @@ u32 exo_pool_take_colour(struct exo_pool *pool, u16 colour, u32 node, u32 n, u32
 			i = block->by_colour[k];
 			if (block->entry[i].colour != colour)
 				break;
-			if (!bit_test(block->free, i))
+			if (!exo_bit_test(block->free, i))
 				continue;
 			mark_taken(pool, at, i);
 			out[done++] = at << EXO_HUGE_ORDER | i;
@@ -342,9 +312,9 @@ static void measure(struct exo_block *block)
 	block->head = 0;
 	block->best = 0;
 	for (i = 0; i < EXO_HUGE_FRAMES; i++) {
-		if (!bit_test(block->free, i))
+		if (!exo_bit_test(block->free, i))
 			run = 0;
-		else if (run && bit_test(block->next, i - 1))
+		else if (run && exo_bit_test(block->next, i - 1))
 			run++;
 		else
 			run = 1;
@@ -398,7 +368,7 @@ int exo_pool_take_contig(struct exo_pool *pool, u32 node, u32 n, u32 *first)
 			return 0;
 		}
 		carry = block->head == EXO_HUGE_FRAMES ? carry + EXO_HUGE_FRAMES : block->tail;
-		expect = bit_test(block->next, FRAME_MASK) ? at + 1 : pool->nr_blocks;
+		expect = exo_bit_test(block->next, FRAME_MASK) ? at + 1 : pool->nr_blocks;
 	}
 	return -ENOSPC;
 }
@@ -463,7 +433,7 @@ u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 node, u32 n
 		struct exo_block *block = pool->block[at];
 
 		for (i = 0; done < n && block->nr_free; i++) {
-			i = bit_next(block->free, i, EXO_HUGE_FRAMES);
+			i = exo_bit_next(block->free, i, EXO_HUGE_FRAMES);
 			out[done++] = at << EXO_HUGE_ORDER | i;
 			take_run(pool, at << EXO_HUGE_ORDER | i,
 				 block->order ? EXO_HUGE_FRAMES : 1);
@@ -538,11 +508,11 @@ bool exo_pool_take_one(struct exo_pool *pool, u32 kept, u32 own, u32 *nr)
 
 	if (!exo_pool_allow(pool, EXO_POOL_SMALL, kept, 1, own))
 		return false;
-	at = bit_next(pool->some[EXO_POOL_SMALL], pool->low[EXO_POOL_SMALL], pool->nr_blocks);
+	at = exo_bit_next(pool->some[EXO_POOL_SMALL], pool->low[EXO_POOL_SMALL], pool->nr_blocks);
 	pool->low[EXO_POOL_SMALL] = at;
 	if (at == pool->nr_blocks)
 		return false;
-	i = bit_next(pool->block[at]->free, 0, EXO_HUGE_FRAMES);
+	i = exo_bit_next(pool->block[at]->free, 0, EXO_HUGE_FRAMES);
 	mark_taken(pool, at, i);
 	*nr = at << EXO_HUGE_ORDER | i;
 	return true;
@@ -625,68 +595,4 @@ int exo_pool_empty_block(struct exo_pool *pool, u32 *block)
 			return 0;
 		}
 	return -ENOSPC;
-}
-
-static bool lent_lately(const struct exo_lend *lend, u64 now_ns)
-{
-	return lend->at_ns && now_ns < lend->at_ns + EXO_LENT_NS;
-}
-
-/**
- * exo_lend_refill() - how many frames may be fetched back from Linux
- * @lend: what it borrowed
- * @target: frames that there should be
- * @present: frames that there are
- * @now_ns: now
- *
- * None for a while after it got some: else who allocates and frees in a loop has the frames go
- * back and forth, and each time the OOM killer believes that memory was found.
- *
- * Return: frames.
- */
-u32 exo_lend_refill(const struct exo_lend *lend, u32 target, u32 present, u64 now_ns)
-{
-	return target <= present || lent_lately(lend, now_ns) ? 0 : target - present;
-}
-
-/**
- * exo_lend_out() - Linux was short of memory and got frames
- * @lend: what it borrowed
- * @n: how many more
- * @now_ns: now
- */
-void exo_lend_out(struct exo_lend *lend, u32 n, u64 now_ns)
-{
-	if (!n)
-		return;
-	lend->untold = n > ~0U - lend->untold ? ~0U : lend->untold + n;
-	lend->at_ns = now_ns;
-}
-
-/**
- * exo_lend_back() - frames were fetched from Linux
- * @lend: what it borrowed
- * @n: how many
- */
-void exo_lend_back(struct exo_lend *lend, u32 n)
-{
-	lend->untold -= n < lend->untold ? n : lend->untold;
-}
-
-/**
- * exo_lend_tell() - what the OOM killer is told: frames that Linux got since it was told last
- * @lend: what it borrowed
- * @now_ns: now
- *
- * Whoever failed to allocate may have looked before they came, so those count that came between
- * two questions, but not what came long ago.
- *
- * Return: frames.
- */
-u32 exo_lend_tell(struct exo_lend *lend, u64 now_ns)
-{
-	u32 n = lent_lately(lend, now_ns) ? lend->untold : 0;
-
-	lend->untold = 0;
-	return n;
 }

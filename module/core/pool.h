@@ -21,9 +21,6 @@
 #define EXO_POOL_SMALL 0
 #define EXO_POOL_HUGE_KIND 1
 
-/* Frames that Linux got because it was short of memory stay there for at least so long. */
-#define EXO_LENT_NS 1000000000ULL
-
 /**
  * struct exo_block - 512 frames
  * @entry: their entries in the shared table
@@ -78,16 +75,6 @@ struct exo_pool {
 	u32 present[2];
 };
 
-/**
- * struct exo_lend - frames that Linux borrowed because it was short of memory
- * @at_ns: when it got the last ones, 0: never
- * @untold: frames that it got, less those that came back, since the OOM killer was told
- */
-struct exo_lend {
-	u64 at_ns;
-	u32 untold;
-};
-
 void exo_pool_add(struct exo_pool *pool, u32 nr, u16 colour, bool after_prev, bool before_next);
 void exo_pool_put(struct exo_pool *pool, u32 nr);
 void exo_pool_remove_taken(struct exo_pool *pool, u32 nr);
@@ -99,11 +86,6 @@ u32 exo_pool_take_colour(struct exo_pool *pool, u16 colour, u32 node, u32 n, u32
 int exo_pool_take_contig(struct exo_pool *pool, u32 node, u32 n, u32 *first);
 u32 exo_pool_take_huge(struct exo_pool *pool, u32 node, u32 n, u32 *out);
 u32 exo_pool_take_idle(struct exo_pool *pool, unsigned int kind, u32 node, u32 n, u32 *out);
-
-u32 exo_lend_refill(const struct exo_lend *lend, u32 target, u32 present, u64 now_ns);
-void exo_lend_out(struct exo_lend *lend, u32 n, u64 now_ns);
-void exo_lend_back(struct exo_lend *lend, u32 n);
-u32 exo_lend_tell(struct exo_lend *lend, u64 now_ns);
 
 u32 exo_pool_spare(const struct exo_pool *pool, unsigned int kind, u32 kept);
 u32 exo_pool_allow(const struct exo_pool *pool, unsigned int kind, u32 kept, u32 n, u32 own);

@@ -15,6 +15,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "core/lend.h"
 #include "dev.h"
 #include "mem/pool.h"
 
