@@ -181,22 +181,25 @@ void exo_user_hold(struct exo_user *user);
 void exo_user_put(struct exo_user *user);
 int exo_user_charge_env(struct exo_user *user);
 void exo_user_uncharge_env(struct exo_user *user);
-int exo_user_charge_frames(struct exo_user *user, u32 n, u32 *own);	/* 0 or -EDQUOT */
-void exo_user_took_own(u32 n);
-void exo_user_uncharge_frames(struct exo_user *user, u32 n);
 int exo_user_charge_view(struct exo_user *user);
 void exo_user_uncharge_view(struct exo_user *user);
-int exo_user_charge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
-void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
 /* Sum of the guaranteed minima that are reserved now. */
 u32 exo_user_reserved_total(void);
 u32 exo_user_default_min(void);
-/* Of these, what their users have not allocated. */
-u32 exo_user_unused_total(void);
 int exo_quota_get_op(struct exo_env *env, void *arg);
 int exo_quota_set_op(struct exo_env *env, void *arg);
 int exo_users_init(void);
 void exo_users_exit(void);
+
+/* env/charge.c */
+int exo_user_charge_frames(struct exo_user *user, u32 n, u32 *own);	/* 0 or -EDQUOT */
+void exo_user_took_own(u32 n);
+void exo_user_uncharge_frames(struct exo_user *user, u32 n);
+int exo_user_charge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
+void exo_user_uncharge_graft(struct exo_user *user, u32 grafts, u32 insns, u32 jit);
+/* What of the minima that are reserved now their users have not allocated. */
+u32 exo_user_unused_total(void);
+void exo_user_unused_changed(struct exo_user *user);
 
 /* env/ring.c: the first from any process context, also under a spinlock; the second sleeps */
 void exo_event_post(struct exo_env *env, u32 type, u64 a0, u64 a1, u64 a2, u64 a3);
