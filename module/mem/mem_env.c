@@ -341,7 +341,7 @@ int exo_frames_init(void)
 	ret = exo_shrink_init();
 	if (ret)
 		goto err_pool;
-	exo_share_init();
+	exo_frame_cap_init();
 	exo_fail_init();
 	return 0;
 

@@ -85,10 +85,13 @@ u32 exo_frames_leave(struct exo_mem_env *mem, const u32 *frames, u32 n);
 void exo_held_drop(struct exo_mem_env *mem, u32 n);
 bool exo_frame_quarantined(u32 nr, const struct exo_user *user);
 
+/* mem/frame_cap.c */
+void exo_frame_cap_init(void);
+struct exo_frame *exo_frame_object_lock(u64 object, struct exo_env **owner);
+
 /* mem/share.c */
-void exo_share_init(void);
-void exo_share_env_exit(struct exo_mem_env *mem);
 void exo_share_revoked(const u32 *frames, u32 n);
+void exo_share_env_exit(struct exo_mem_env *mem);
 
 /* mem/mem_env.c */
 extern struct workqueue_struct *exo_mem_wq;

@@ -209,6 +209,18 @@ void exo_revoke_given(struct exo_mem_env *mem, u32 n)
 	wanted_changed(mem, -(int)given);
 }
 
+/**
+ * exo_frames_wanted() - how many frames is a keeper asked for?
+ * @env: keeper
+ *
+ * Context: any.
+ * Return: frames.
+ */
+u32 exo_frames_wanted(struct exo_env *env)
+{
+	return READ_ONCE(exo_mem(env)->asks.total);
+}
+
 /* What was asked for can't be had, or not any more. */
 static void withdraw(struct exo_mem_env *mem, u32 n, u32 why)
 {
