@@ -20,11 +20,12 @@
 #include "dev.h"
 #include "mem/message.h"
 #include "mem/pool.h"
+#include "mem/take.h"
 #include "trace.h"
 
 /*
- * A request after its checks. @span: for EXO_ALLOC_THESE, what is charged for each; @rights: of the
- * capabilities, 0: none; @message: room for all of them, to be sent, or NULL.
+ * A request after its checks. @rights: of the capabilities, 0: none; @message: room for all of them, to be
+ * sent, or NULL.
  */
 struct request {
 	struct exo_mem_env *mem;
@@ -32,96 +33,10 @@ struct request {
 	struct exo_cap __user *caps;
 	struct exo_cap *message;
 	u16 rights;
-	u32 how;
-	u32 node;
-	u16 colour;
-	u32 span;
+	struct exo_take want;
 };
 
-/*
- * How many of @n more one may take, in 4 KiB: the last ones are kept for those who are guaranteed
- * some. @mine: so many the caller is guaranteed of what it wanted; @got: so many it has.
- */
-static u32 allow_locked(const struct exo_pool *pool, unsigned int kind, u32 n, u32 mine, u32 got)
-{
-	u32 kept = exo_user_unused_total();
-
-	return exo_pool_allow(pool, kind, kept - min(kept, mine), n, mine - min(mine, got));
-}
-
-static int take_this_locked(struct exo_pool *pool, u32 nr, u32 span, u32 mine)
-{
-	unsigned int kind = exo_pool_kind(exo_frame(nr)->order);
-	bool allowed = allow_locked(pool, kind, span, mine, 0) == span;
-	int ret;
-
-	/* Since it was charged, the block may have come back as another kind. */
-	if (exo_frame_span(exo_frame(nr)) != span)
-		return -EAGAIN;
-	ret = exo_pool_take_this(pool, nr);
-	if (!ret && !allowed) {
-		exo_pool_put(pool, nr);
-		ret = -ENOSPC;
-	}
-	return ret;
-}
-
-/* How many of @n more could be taken; *@err says why not all. @mine, @got: see above. */
-static u32 take_locked(struct exo_pool *pool, const struct request *req, u32 n, u32 mine, u32 got,
-		       u32 *frames, int *err)
-{
-	unsigned int kind = req->how == EXO_ALLOC_HUGE ? EXO_POOL_HUGE_KIND : EXO_POOL_SMALL;
-	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
-	u32 i;
-
-	*err = -ENOSPC;
-	if (req->how != EXO_ALLOC_THESE)
-		n = allow_locked(pool, kind, n << order, mine, got << order) >> order;
-	switch (req->how) {
-	case EXO_ALLOC_ANY:
-		return exo_pool_take_any(pool, req->node, n, frames);
-	case EXO_ALLOC_COLOUR:
-		return exo_pool_take_colour(pool, req->colour, req->node, n, frames);
-	case EXO_ALLOC_HUGE:
-		return exo_pool_take_huge(pool, req->node, n, frames);
-	default:
-		/* EXO_ALLOC_THESE; frames[] has been read from the caller. */
-		for (i = 0; i < n; i++) {
-			*err = take_this_locked(pool, frames[i], req->span, mine);
-			if (*err)
-				break;
-		}
-		return i;
-	}
-}
-
-/*
- * Others are asked for what one is guaranteed, if not so much is free: that it is free in another colour or
- * place, or in small pieces only, is nobody's guarantee (INV-ENV-6).
- */
-static u32 take(const struct request *req, u32 n, u32 mine, u32 *frames, int *err)
-{
-	u8 order = req->how == EXO_ALLOC_HUGE ? EXO_HUGE_ORDER : 0;
-	u32 got, missing, have, kept;
-	struct exo_pool *pool;
-
-	got = take_locked(exo_pool_begin(), req, n, mine, 0, frames, err);
-	exo_pool_end();
-	if (got == n || req->how == EXO_ALLOC_THESE)
-		return got;
-
-	exo_pool_refill(req->node, order, (n - got) << order);
-	pool = exo_pool_begin();
-	got += take_locked(pool, req, n - got, mine, got, frames + got, err);
-	have = min(mine, got << order);
-	kept = exo_user_unused_total();
-	missing = exo_pool_missing(pool, kept - min(kept, have));
-	exo_pool_end();
-	exo_revoke_for_min(min(mine - have, missing));
-	return got;
-}
-
-/* The same for one 4 KiB frame, on any node. False: one may not, or none is free. */
+/* As exo_take(), one 4 KiB frame, on any node. False: one may not, or none is free. */
 static __always_inline bool take_one(u32 mine, u32 *nr)
 {
 	struct exo_pool *pool = exo_pool_begin();
@@ -291,7 +206,7 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 		return ret;
 	}
 
-	got = take(req, charged, mine, frames, &ret);
+	got = exo_take(&req->want, charged, mine, frames, &ret);
 	if (got == charged)
 		ret = 0;
 	else
@@ -301,7 +216,7 @@ static int alloc_step(const struct request *req, u32 n, u32 span, u32 *frames, u
 		return ret;
 	own(mem, frames, got, generations);
 
-	if ((req->how != EXO_ALLOC_THESE && !tell_frames(req, *done, frames, got)) ||
+	if ((req->want.how != EXO_ALLOC_THESE && !tell_frames(req, *done, frames, got)) ||
 	    !tell_caps(req, *done, frames, got, generations)) {
 		disown(mem, frames, got);
 		return -EFAULT;
@@ -326,8 +241,8 @@ static int alloc_these(struct request *req, u32 count, u32 *done)
 		frame = exo_frame(nr);
 		if (!frame)
 			return -ENOENT;
-		req->span = exo_frame_span(frame);
-		ret = alloc_step(req, 1, req->span, &nr, done);
+		req->want.span = exo_frame_span(frame);
+		ret = alloc_step(req, 1, req->want.span, &nr, done);
 		if (ret && ret != -EAGAIN)
 			return ret;
 		if (fatal_signal_pending(current))
@@ -339,8 +254,8 @@ static int alloc_these(struct request *req, u32 count, u32 *done)
 
 static int alloc_some(const struct request *req, u32 count, u32 *done)
 {
-	u32 span = req->how == EXO_ALLOC_HUGE ? EXO_BLOCK_FRAMES : 1;
-	u32 batch = req->how == EXO_ALLOC_HUGE ? 1 : EXO_FRAME_BATCH;
+	u32 span = req->want.how == EXO_ALLOC_HUGE ? EXO_BLOCK_FRAMES : 1;
+	u32 batch = req->want.how == EXO_ALLOC_HUGE ? 1 : EXO_FRAME_BATCH;
 	/* Each that is read was written; clearing them first would show. */
 	u32 frames[EXO_FRAME_BATCH] __attribute__((__uninitialized__));
 	int ret;
@@ -356,28 +271,6 @@ static int alloc_some(const struct request *req, u32 count, u32 *done)
 	return 0;
 }
 
-static int take_run_once(const struct request *req, u32 count, u32 mine, u32 *first)
-{
-	struct exo_pool *pool = exo_pool_begin();
-	int ret = -ENOSPC;
-
-	if (allow_locked(pool, EXO_POOL_SMALL, count, mine, 0) == count)
-		ret = exo_pool_take_contig(pool, req->node, count, first);
-	exo_pool_end();
-	return ret;
-}
-
-static int take_run(const struct request *req, u32 count, u32 mine, u32 *first)
-{
-	int ret;
-
-	ret = take_run_once(req, count, mine, first);
-	if (!ret)
-		return 0;
-	exo_pool_refill(req->node, 0, count);
-	return take_run_once(req, count, mine, first);
-}
-
 /* One run, all or nothing. */
 static int alloc_run(const struct request *req, u32 count, u32 *done)
 {
@@ -391,7 +284,7 @@ static int alloc_run(const struct request *req, u32 count, u32 *done)
 	ret = exo_user_charge_frames(mem->env->user, count, &mine);
 	if (ret)
 		return ret;
-	ret = take_run(req, count, mine, &first);
+	ret = exo_take_run(&req->want, count, mine, &first);
 	if (ret)
 		goto err_uncharge;
 	/* After the run: how many there are bounds the room that is set aside. */
@@ -463,9 +356,9 @@ static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd, struct
 		.caps = u64_to_user_ptr(cmd->caps_ptr),
 		.message = message,
 		.rights = cmd->rights,
-		.how = cmd->flags & EXO_ALLOC_HOW_MASK,
-		.node = EXO_POOL_NODE_ANY,
-		.colour = cmd->colour,
+		.want.how = cmd->flags & EXO_ALLOC_HOW_MASK,
+		.want.node = EXO_POOL_NODE_ANY,
+		.want.colour = cmd->colour,
 	};
 	int ret;
 
@@ -473,12 +366,12 @@ static noinline int alloc(struct exo_env *env, struct exo_mem_alloc *cmd, struct
 	if (ret)
 		return ret;
 	if (cmd->flags & EXO_ALLOC_NODE)
-		req.node = array_index_nospec(cmd->node, MAX_NUMNODES);
+		req.want.node = array_index_nospec(cmd->node, MAX_NUMNODES);
 	/* Who never reads the log would make it grow for ever. */
 	if (READ_ONCE(req.mem->nr_log) >= exo_nr_frames)
 		return -EDQUOT;
 
-	switch (req.how) {
+	switch (req.want.how) {
 	case EXO_ALLOC_THESE:
 		ret = alloc_these(&req, cmd->count, &cmd->out_done);
 		break;
@@ -639,30 +532,27 @@ int exo_mem_alloc_op(struct exo_env *env, void *arg)
  */
 int exo_frame_take(struct exo_env *env, u32 *nr, u64 *generation)
 {
-	struct request req = {
-		.mem = exo_mem(env),
-		.how = EXO_ALLOC_ANY,
-		.node = EXO_POOL_NODE_ANY,
-	};
+	const struct exo_take want = { .how = EXO_ALLOC_ANY, .node = EXO_POOL_NODE_ANY };
+	struct exo_mem_env *mem = exo_mem(env);
 	u32 mine;
 	int ret;
 
 	ret = exo_user_charge_frames(env->user, 1, &mine);
 	if (ret)
 		return ret;
-	ret = exo_spares_add(req.mem, 1);
+	ret = exo_spares_add(mem, 1);
 	if (ret)
 		exo_user_uncharge_frames(env->user, 1);
-	else if (take(&req, 1, mine, nr, &ret) == 1)
+	else if (exo_take(&want, 1, mine, nr, &ret) == 1)
 		ret = 0;
 	else
-		uncharge(req.mem, 1);
+		uncharge(mem, 1);
 	exo_user_took_own(mine);
 	if (ret)
 		return ret;
-	exo_log_forget(req.mem);
+	exo_log_forget(mem);
 	if (exo_frame(*nr)->last_owner == env->number)
 		zero_frame(exo_frame(*nr));
-	own(req.mem, nr, 1, generation);
+	own(mem, nr, 1, generation);
 	return 0;
 }
