@@ -229,6 +229,41 @@ EXPORT int exo_xn_grow(struct exo_xn *xn, uint64_t *out_blocks)
 }
 
 /**
+ * exo_xn_quota() - how many blocks a user may have, and has
+ * @xn: the disk
+ * @uid: one's own, or anybody's with CAP_SYS_ADMIN; 0 with EXO_XN_QUOTA_DEFAULT
+ * @flags: 0; EXO_XN_QUOTA_NEXT: of the first uid from @uid on that has blocks or a limit of its own (CAP_SYS_ADMIN);
+ *	EXO_XN_QUOTA_DEFAULT: the limit of all who have none of their own
+ * @out_quota: is written
+ *
+ * Return: 0; -EPERM; -ENOENT: nobody comes next. Thread-safe.
+ */
+EXPORT int exo_xn_quota(struct exo_xn *xn, uint32_t uid, uint32_t flags, struct exo_xn_quota *out_quota)
+{
+	*out_quota = (struct exo_xn_quota)XN_CMD(xn, .size = sizeof(*out_quota), .flags = flags, .uid = uid);
+	return sys_ioctl(xn->env->fd, EXO_XN_QUOTA, out_quota);
+}
+
+/**
+ * exo_xn_quota_set() - say how many blocks a user may have
+ * @xn: the disk; CAP_SYS_ADMIN
+ * @uid: whose; 0 with EXO_XN_QUOTA_DEFAULT
+ * @flags: 0; EXO_XN_QUOTA_DEFAULT: the limit of all who have none of their own; EXO_XN_QUOTA_FORGET: the default shall
+ *	hold for @uid again
+ * @blocks: at most; 0: no limit, and with FORGET. Who has more keeps it, and gets nothing
+ *
+ * Return: 0, and it is durable; -EPERM; -ENOSPC: too many users have limits of their own; -ENOENT: FORGET of what isn't;
+ * -EINVAL; -EIO. Thread-safe.
+ */
+EXPORT int exo_xn_quota_set(struct exo_xn *xn, uint32_t uid, uint32_t flags, uint64_t blocks)
+{
+	struct exo_xn_quota cmd = XN_CMD(xn, .size = sizeof(cmd), .uid = uid, .blocks = blocks,
+					 .flags = flags & EXO_XN_QUOTA_FORGET ? flags : flags | EXO_XN_QUOTA_SET);
+
+	return sys_ioctl(xn->env->fd, EXO_XN_QUOTA, &cmd);
+}
+
+/**
  * exo_xn_trim() - discard what is free
  * @xn: the disk; CAP_SYS_ADMIN
  * @start: first block

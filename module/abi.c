@@ -182,6 +182,9 @@ ABI_OP(exo_xn_disk, 128, M(exo_xn_disk, disk) + M(exo_xn_disk, out_flags) +
 	M(exo_xn_disk, out_first) + M(exo_xn_disk, out_logical) + M(exo_xn_disk, out_roots) +
 	M(exo_xn_disk, out_commits) + M(exo_xn_disk, out_uid_blocks) +
 	M(exo_xn_disk, out_my_blocks) + M(exo_xn_disk, out_uuid) + M(exo_xn_disk, out_name));
+ABI_OP(exo_xn_quota, 56, M(exo_xn_quota, disk) + M(exo_xn_quota, uid) + M(exo_xn_quota, blocks) +
+	M(exo_xn_quota, out_uid) + M(exo_xn_quota, out_flags) + M(exo_xn_quota, out_blocks) +
+	M(exo_xn_quota, out_used) + M(exo_xn_quota, reserved));
 ABI_OP(exo_xn_map, 40, M(exo_xn_map, disk) + M(exo_xn_map, count) + M(exo_xn_map, start) +
 	M(exo_xn_map, map) + M(exo_xn_map, out_done) + M(exo_xn_map, root));
 ABI(exo_xn_func, 40, M(exo_xn_func, insns) + M(exo_xn_func, consts) + M(exo_xn_func, cert) +

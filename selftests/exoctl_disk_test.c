@@ -96,6 +96,38 @@ XN_TEST(exoctl_disk__all_of_it)
 	GOOD(exo_xn_open(env, NULL, &xn));
 }
 
+/* Catches: a limit that is shown and doesn't hold, or is not there any more at the next attach. */
+XN_TEST(exoctl_disk__quota)
+{
+	struct exo_xn_quota quota;
+	uint64_t unit;
+	uint32_t root = make_list("numbers", &unit);
+
+	GOOD(exo_xn_root_chown(xn, root, 1000));
+	runs("disk quota", 0);
+	says("default             unlimited");
+	says("(default)");
+	runs("disk quota --user=1000 --limit=64K", 0);
+	says("64 KiB");
+	runs("disk quota --user=default --limit=1M --json", 0);
+	says("\"limit\":\t256");
+	runs("disk quota --json", 0);
+	says("\"uid\":\t1000");
+	says("\"own_limit\":\ttrue");
+	runs("disk quota --limit=64K", 1);
+	says("whose limit?");
+	runs("disk quota --user=1000 --limit=x", 1);
+	says("expected a number of blocks");
+	runs("disk quota --user=1001 --limit=default", 1);
+	says("has no limit of his own");
+	runs("disk quota --user=default --limit=default", 1);
+	runs("disk detach", 0);
+	exo_xn_close(xn);
+	attach();
+	GOOD(exo_xn_quota(xn, 1000, 0, &quota));
+	CHECK(quota.out_blocks == 16 && quota.out_used == 1 && quota.out_flags == EXO_XN_QUOTA_OWN);
+}
+
 /* The first page of swap space, by the mark at its end. */
 static void make_swap(void)
 {

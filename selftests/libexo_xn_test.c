@@ -387,6 +387,84 @@ XN_TEST(xn_keys__open_what_acl_says)
 	test_join(pid);
 }
 
+/* As BOB, whose root it is: so many blocks more, in one change. */
+static void bob_wants(uint32_t root, uint64_t unit, uint32_t count, int want)
+{
+	struct exo_xn_change *change;
+	uint64_t words[WORDS] = { 0 }, block;
+	uint32_t i;
+
+	GOOD(exo_xn_read(xn, root, unit, unit, words, 8));
+	GOOD(exo_xn_find_free(xn, unit, count, &block));
+	words[0] = count;
+	for (i = 0; i < count; i++)
+		words[1 + i] = block + i;
+	GOOD(exo_xn_change_begin(xn, root, &change));
+	GOOD(exo_xn_change_alloc(change, unit, block, count, EXO_XN_DATA));
+	GOOD(exo_xn_change_write(change, unit, 0, words, sizeof(words)));
+	ASSERT_EQ(exo_xn_change_apply(change, 0, NULL), want);
+	exo_xn_change_end(change);
+}
+
+static struct exo_xn_quota quota_of(uint32_t uid)
+{
+	struct exo_xn_quota quota;
+
+	GOOD(exo_xn_quota(xn, uid, 0, &quota));
+	return quota;
+}
+
+/*
+ * INV-XN-27. Catches: a limit that doesn't hold, holds for others, is forgotten at the next attach, or is set or seen by
+ * who may not. The control is the same change without a limit.
+ */
+XN_TEST(xn_quota__of_a_user)
+{
+	struct exo_xn_quota quota;
+	uint64_t unit;
+	uint32_t root = make_list("numbers", &unit), uid = 0, last = 0, seen = 0;
+	pid_t pid;
+
+	GOOD(exo_xn_root_chown(xn, root, BOB));
+	GOOD(exo_xn_quota_set(xn, BOB, 0, 8));
+	GOOD(exo_xn_quota_set(xn, 0, EXO_XN_QUOTA_DEFAULT, 2));
+	detach();
+	attach();
+	quota = quota_of(BOB);
+	CHECK(quota.out_blocks == 8 && quota.out_used == 1 && quota.out_flags == EXO_XN_QUOTA_OWN);
+	CHECK(quota_of(ALICE).out_blocks == 2 && !quota_of(ALICE).out_flags);
+	ASSERT_EQ(exo_xn_quota_set(xn, ALICE, EXO_XN_QUOTA_FORGET, 0), -ENOENT);
+	ASSERT_EQ(exo_xn_quota_set(xn, ALICE, EXO_XN_QUOTA_DEFAULT, 1), -EINVAL);
+	ASSERT_EQ(exo_xn_quota(xn, 0, EXO_XN_QUOTA_DEFAULT | EXO_XN_QUOTA_NEXT, &quota), -EINVAL);
+	for (; !exo_xn_quota(xn, uid, EXO_XN_QUOTA_NEXT, &quota); uid = last + 1, seen++)
+		last = quota.out_uid;
+	/* Root, who installed the template, and Bob. */
+	CHECK(seen == 2 && last == BOB);
+	pid = test_fork();
+	if (!pid) {
+		t_become(BOB);
+		GOOD(exo_env_open(&env, NULL));
+		GOOD(exo_xn_open(env, NULL, &xn));
+		ASSERT_EQ(quota_of(BOB).out_blocks, 8);
+		ASSERT_EQ(exo_xn_quota(xn, ALICE, 0, &quota), -EPERM);
+		ASSERT_EQ(exo_xn_quota(xn, 0, EXO_XN_QUOTA_NEXT, &quota), -EPERM);
+		GOOD(exo_xn_quota(xn, 0, EXO_XN_QUOTA_DEFAULT, &quota));
+		ASSERT_EQ(quota.out_blocks, 2);
+		ASSERT_EQ(exo_xn_quota_set(xn, BOB, 0, 100), -EPERM);
+		ASSERT_EQ(exo_xn_quota_set(xn, BOB, EXO_XN_QUOTA_FORGET, 0), -EPERM);
+		bob_wants(root, unit, 8, -EDQUOT);
+		bob_wants(root, unit, 7, 0);
+		_exit(0);
+	}
+	test_join(pid);
+	ASSERT_EQ(quota_of(BOB).out_used, 8);
+	/* Less than he has: it stays his. */
+	GOOD(exo_xn_quota_set(xn, BOB, 0, 3));
+	ASSERT_EQ(quota_of(BOB).out_used, 8);
+	GOOD(exo_xn_quota_set(xn, BOB, EXO_XN_QUOTA_FORGET, 0));
+	ASSERT_EQ(quota_of(BOB).out_blocks, 2);
+}
+
 /* io_uring ------------------------------------------------------------------------------------------ */
 
 static int submit(struct io_uring *ring)

@@ -288,9 +288,17 @@ int exo_xn_detach(struct exo_xn *xn);
 void exo_xn_free(struct exo_xn *xn);
 int exo_xn_grow(struct exo_xn *xn, u64 blocks);
 void exo_xn_stat(struct exo_xn *xn, struct exo_xn_stat *out);
-/* What roots and templates of a uid have. */
-u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid);
 int exo_xn_checkpoint(struct exo_xn *xn);
+
+/* core/xn_quota.c: in blocks; a limit of 0: none */
+u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid);
+u64 exo_xn_uid_limit(const struct exo_xn *xn, u32 uid, bool *out_own);
+/* What it may still get; ~0: there is no limit. */
+u64 exo_xn_uid_room(const struct exo_xn *xn, u32 uid);
+bool exo_xn_uid_next(const struct exo_xn *xn, u32 from, u32 *out);
+int exo_xn_quota_all(struct exo_xn *xn, u64 blocks);
+int exo_xn_quota_set(struct exo_xn *xn, u32 uid, u64 blocks);
+int exo_xn_quota_forget(struct exo_xn *xn, u32 uid);
 
 /* core/xn_map.c */
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out);

@@ -409,7 +409,6 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 		 const struct exo_xn_step_core *steps, u32 nr_steps, u32 *out_step, u64 *out_block)
 {
 	struct exo_xn_change c = { .xn = xn, .who = who, .steps = steps, .nr_steps = nr_steps };
-	u64 used;
 	int ret;
 
 	*out_step = 0;
@@ -425,11 +424,7 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 		return -EACCES;
 	if (!nr_steps)
 		return 0;
-	c.room = ~0ULL;
-	if (xn->uid_blocks && !who->admin) {
-		used = exo_xn_uid_blocks(xn, c.root->pub.uid);
-		c.room = xn->uid_blocks > used ? xn->uid_blocks - used : 0;
-	}
+	c.room = who->admin ? ~0ULL : exo_xn_uid_room(xn, c.root->pub.uid);
 	c.done = exo_xn_alloc(xn, nr_steps * sizeof(*c.done));
 	if (!c.done)
 		return -ENOMEM;

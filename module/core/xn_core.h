@@ -187,7 +187,7 @@ struct exo_xn {
 	u64 blocks;
 	u64 first;
 	u64 system;		/* blocks that are exo's by geometry */
-	u64 uid_blocks;
+	struct exo_xn_quotas quotas;
 	u64 taken;		/* taken or waiting */
 	u64 taken_committed;
 	u64 waiting;

@@ -125,7 +125,7 @@ int exo_xn_format(const struct exo_xn_host *host, void *priv, const struct exo_x
 	int ret;
 
 	xn.log_blocks = log_blocks_for(opts);
-	xn.uid_blocks = opts->uid_blocks;
+	xn.quotas.all = opts->uid_blocks;
 	if (xn.log_blocks < EXO_XN_LOG_MIN || xn.log_blocks > EXO_XN_LOG_MAX ||
 	    opts->blocks > EXO_XN_BLOCKS_MAX)
 		return -EINVAL;
@@ -203,7 +203,7 @@ static int attach(struct exo_xn *xn, u64 blocks)
 	__builtin_memcpy(xn->uuid, super.uuid, sizeof(xn->uuid));
 	xn->seed = exo_xn_seed(xn->host->crc, xn->uuid);
 	xn->blocks = super.blocks;
-	xn->uid_blocks = super.uid_blocks;
+	xn->quotas = super.quotas;
 	xn->super_seq = super.seq;
 	xn->log_blocks = super.log_blocks;
 	xn->first = EXO_XN_LOG_AT + xn->log_blocks;
@@ -388,7 +388,7 @@ void exo_xn_stat(struct exo_xn *xn, struct exo_xn_stat *out)
 	*out = (struct exo_xn_stat){
 		.blocks = xn->blocks, .free = xn->blocks - xn->system - xn->taken,
 		.waiting = xn->waiting, .first = xn->first, .commits = xn->commits,
-		.uid_blocks = xn->uid_blocks, .replayed = xn->replayed, .read = xn->read,
+		.uid_blocks = xn->quotas.all, .replayed = xn->replayed, .read = xn->read,
 		.failed = xn->failed,
 	};
 	__builtin_memcpy(out->uuid, xn->uuid, sizeof(out->uuid));

@@ -18,7 +18,7 @@
 
 #include "core/xn.h"
 
-#define EXO_XN_MAGIC 0x314b53444e584f45ULL	/* "EOXNDSK1" */
+#define EXO_XN_MAGIC 0x314b53444e4f5845ULL	/* "EXONDSK1" */
 #define EXO_XN_VERSION 1U
 #define EXO_XN_LOG_MAGIC 0x4c4e5845U		/* "EXNL" */
 #define EXO_XN_MAP_MAGIC 0x4d4e5845U		/* "EXNM" */
@@ -36,6 +36,17 @@
 #define EXO_XN_LOG_MAX 16384U
 #define EXO_XN_BLOCKS_MAX (1ULL << 36)		/* of a disk: 256 TiB */
 
+#define EXO_XN_QUOTAS 32U			/* users with a limit of their own */
+
+/* 0 blocks: no limit. uids rise. */
+struct exo_xn_quotas {
+	u64 all;		/* of who has none of his own */
+	u32 nr;
+	u32 reserved;
+	u64 blocks[EXO_XN_QUOTAS];
+	u32 uid[EXO_XN_QUOTAS];
+};
+
 struct exo_xn_super {
 	u64 magic;
 	u32 version;
@@ -43,12 +54,12 @@ struct exo_xn_super {
 	u64 seq;		/* of superblocks */
 	u8 uuid[16];
 	u64 blocks;
-	u64 uid_blocks;
 	u64 taken;		/* blocks that somebody has */
 	u32 log_blocks;
 	u32 tail;		/* block of the log where replay begins ... */
 	u64 tail_seq;		/* ... and the transaction that is expected there */
-	u8 zero[EXO_XN_SECTOR - 80];
+	struct exo_xn_quotas quotas;
+	u8 zero[EXO_XN_SECTOR - 72 - sizeof(struct exo_xn_quotas)];
 };
 
 struct exo_xn_map_disk {

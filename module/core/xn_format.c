@@ -59,6 +59,18 @@ void exo_xn_super_build(exo_xn_crc_fn crc, struct exo_xn_super *super)
 	super->crc = crc_without(crc, ~0U, super, sizeof(*super), offsetof(struct exo_xn_super, crc));
 }
 
+static bool quotas_valid(const struct exo_xn_quotas *quotas)
+{
+	u32 i;
+
+	if (quotas->nr > EXO_XN_QUOTAS || quotas->reserved)
+		return false;
+	for (i = 1; i < quotas->nr; i++)
+		if (quotas->uid[i] <= quotas->uid[i - 1])
+			return false;
+	return true;
+}
+
 /**
  * exo_xn_super_parse() - is this a superblock?
  * @crc: crc32c
@@ -73,7 +85,7 @@ bool exo_xn_super_parse(exo_xn_crc_fn crc, const struct exo_xn_super *super, u64
 		return false;
 	if (super->crc != crc_without(crc, ~0U, super, sizeof(*super), offsetof(struct exo_xn_super, crc)))
 		return false;
-	if (super->blocks > blocks || super->blocks > EXO_XN_BLOCKS_MAX)
+	if (super->blocks > blocks || super->blocks > EXO_XN_BLOCKS_MAX || !quotas_valid(&super->quotas))
 		return false;
 	if (super->log_blocks < EXO_XN_LOG_MIN || super->log_blocks > EXO_XN_LOG_MAX)
 		return false;

@@ -71,7 +71,7 @@ int exo_xn_super_write(struct exo_xn *xn)
 	super->seq = xn->super_seq + 1;
 	__builtin_memcpy(super->uuid, xn->uuid, sizeof(super->uuid));
 	super->blocks = xn->blocks;
-	super->uid_blocks = xn->uid_blocks;
+	super->quotas = xn->quotas;
 	super->taken = xn->taken_committed;
 	super->log_blocks = xn->log_blocks;
 	super->tail = xn->log_head;

@@ -114,28 +114,6 @@ int exo_xn_roots_load(struct exo_xn *xn)
 	return 0;
 }
 
-/**
- * exo_xn_uid_blocks() - what a uid has, or keeps from others
- * @xn: disk
- * @uid: any
- *
- * Context: disk lock. Return: blocks of all its roots, those that wait for a commit, too (INV-XN-27), and of the templates that it
- * installed.
- */
-u64 exo_xn_uid_blocks(const struct exo_xn *xn, u32 uid)
-{
-	u64 blocks = 0;
-	u32 i;
-
-	for (i = 1; i <= xn->last_root; i++)
-		if (xn->roots[i] && xn->roots[i]->pub.uid == uid)
-			blocks += xn->roots[i]->pub.blocks + xn->roots[i]->pub.waiting;
-	for (i = 1; i <= EXO_XN_TEMPLATES; i++)
-		if (xn->templates[i] && xn->templates[i]->uid == uid)
-			blocks += xn->templates[i]->blocks;
-	return blocks;
-}
-
 /* A free number, if no root has the name. */
 static int place(struct exo_xn *xn, const char *name, u32 *number)
 {
@@ -208,8 +186,7 @@ static int allowed(struct exo_xn *xn, const struct exo_xn_who *who, u32 flags,
 		return -EINVAL;
 	if (max_blocks && max_blocks < blocks)
 		return -EDQUOT;
-	if (xn->uid_blocks && !who->admin &&
-	    exo_xn_uid_blocks(xn, who->uid) + blocks > xn->uid_blocks)
+	if (!who->admin && blocks > exo_xn_uid_room(xn, who->uid))
 		return -EDQUOT;
 	return xn->failed ? -EIO : 0;
 }
@@ -318,8 +295,7 @@ int exo_xn_root_chown(struct exo_xn *xn, u32 number, u32 uid)
 	if (!root)
 		return -ENOENT;
 	was = root->pub.uid;
-	if (xn->uid_blocks && uid != was &&
-	    exo_xn_uid_blocks(xn, uid) + root->pub.blocks > xn->uid_blocks)
+	if (uid != was && root->pub.blocks > exo_xn_uid_room(xn, uid))
 		return -EDQUOT;
 	root->pub.uid = uid;
 	ret = commit_entry(xn, root);

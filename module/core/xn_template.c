@@ -119,7 +119,7 @@ static int place(struct exo_xn *xn, struct exo_xn_template_core *t, bool admin, 
 	}
 	if (!admin && (mine >= TEMPLATES_OF_UID || bytes > CONTENT_OF_UID))
 		return -EDQUOT;
-	if (!admin && xn->uid_blocks && exo_xn_uid_blocks(xn, t->uid) + t->blocks > xn->uid_blocks)
+	if (!admin && t->blocks > exo_xn_uid_room(xn, t->uid))
 		return -EDQUOT;
 	return t->number ? 0 : -ENOSPC;
 }

@@ -484,6 +484,7 @@ static void show(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_x
 	struct block_device *bdev = disk->bdev.bdev;
 	struct exo_xn_stat stat = {};
 	struct exo_xn_who who;
+	bool own;
 
 	exo_xn_who(env, &who);
 	exo_xn_stat(disk->xn, &stat);
@@ -499,7 +500,7 @@ static void show(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_x
 	cmd->out_logical = bdev_logical_block_size(bdev);
 	cmd->out_roots = stat.roots;
 	cmd->out_commits = stat.commits;
-	cmd->out_uid_blocks = stat.uid_blocks;
+	cmd->out_uid_blocks = exo_xn_uid_limit(disk->xn, who.uid, &own);
 	cmd->out_my_blocks = exo_xn_uid_blocks(disk->xn, who.uid);
 	memcpy(cmd->out_uuid, stat.uuid, sizeof(cmd->out_uuid));
 	memcpy(cmd->out_name, disk->name, sizeof(cmd->out_name));

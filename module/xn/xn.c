@@ -56,6 +56,7 @@ static const struct exo_op xn_ops[] = {
 	EXO_OP(XN_ENTRY, struct exo_xn_entry, 0, exo_xn_entry_op),
 	EXO_OP(XN_ENTRY_LOCK, struct exo_xn_entry_lock, EXO_OP_IN, exo_xn_entry_lock_op),
 	EXO_OP(XN_ENTRY_IO, struct exo_xn_entry_io, 0, exo_xn_entry_io_op),
+	EXO_OP(XN_QUOTA, struct exo_xn_quota, 0, exo_xn_quota_op),
 	EXO_OP(XN_SPECULATE, struct exo_xn_speculate, 0, exo_xn_speculate_op),
 };
 

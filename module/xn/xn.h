@@ -182,6 +182,9 @@ int exo_xn_trim_op(struct exo_env *env, void *arg);
 int exo_xn_disk_op(struct exo_env *env, void *arg);
 int exo_xn_map_op(struct exo_env *env, void *arg);
 
+/* xn/quota.c */
+int exo_xn_quota_op(struct exo_env *env, void *arg);
+
 /* xn/io.c: the engine's surroundings */
 extern const struct exo_xn_host exo_xn_host;
 void exo_xn_drain(struct exo_xn *xn, u64 block, u64 count);

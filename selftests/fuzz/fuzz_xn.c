@@ -17,7 +17,7 @@ static char room[8192];
 
 bool fuzz_xn_is(uint8_t nr)
 {
-	return nr >= EXO_NR_XN_FORMAT && nr <= EXO_NR_XN_SPECULATE;
+	return nr >= EXO_NR_XN_FORMAT && nr <= EXO_NR_XN_QUOTA;
 }
 
 /* Setting up ---------------------------------------------------------------------------------------- */
@@ -322,6 +322,7 @@ static int other(int fd, uint8_t nr, const uint32_t *w, const uint32_t *a)
 		{ EXO_NR_XN_CHECK, sizeof(struct exo_xn_check) },
 		{ EXO_NR_XN_TRIM, sizeof(struct exo_xn_trim) },
 		{ EXO_NR_XN_DISK, sizeof(struct exo_xn_disk) },
+		{ EXO_NR_XN_QUOTA, sizeof(struct exo_xn_quota) },
 		{ EXO_NR_XN_TEMPLATE, sizeof(struct exo_xn_template) },
 		{ EXO_NR_XN_TEMPLATE_ADD, sizeof(struct exo_xn_template_add) },
 		{ EXO_NR_XN_ROOT, sizeof(struct exo_xn_root) },

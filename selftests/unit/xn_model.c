@@ -48,6 +48,14 @@ u64 m_blocks_of_uid(const struct model *m, u32 uid)
 	return n;
 }
 
+u64 m_room(const struct model *m, u32 uid)
+{
+	bool own = uid >= M_UID && uid < M_UID + M_USERS && m->own[uid - M_UID];
+	u64 limit = own ? m->limit[uid - M_UID] : m->all, used = m_blocks_of_uid(m, uid);
+
+	return !limit ? ~0ULL : limit > used ? limit - used : 0;
+}
+
 void m_bytes(const struct m_unit *unit, u8 *bytes)
 {
 	struct sim_unit *head = (struct sim_unit *)bytes;
@@ -352,15 +360,12 @@ int m_apply(struct model *m, const struct m_who *who, u32 root, const struct m_s
 {
 	static struct m_state before;
 	struct change c = { .m = m, .before = &before, .who = who, .root = root, .room = ~0ULL };
-	u64 used;
 	u32 i;
 	int ret = 0;
 
 	before = m->now;
-	if (m->uid_blocks && !who->admin) {
-		used = m_blocks_of_uid(m, m->now.root[root - 1].uid);
-		c.room = m->uid_blocks > used ? m->uid_blocks - used : 0;
-	}
+	if (!who->admin)
+		c.room = m_room(m, m->now.root[root - 1].uid);
 	for (i = 0; !ret && i < nr; i++)
 		ret = do_step(&c, &steps[i]);
 	c.wrong |= !ret && shared_badly(m);

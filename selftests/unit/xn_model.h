@@ -13,7 +13,8 @@
 #define M_UNITS 48U
 #define M_POINTERS 8U		/* of a unit: more don't fit into its model */
 #define M_STEPS 6U
-#define M_UIDS 4U		/* 1000 .. 1002, and an admin */
+#define M_UID 1000U		/* users are this one and the next; the admin is 0 */
+#define M_USERS 3U
 
 struct m_pointer {
 	u64 block;
@@ -69,7 +70,9 @@ struct model {
 	struct m_state done;	/* as committed */
 	u64 blocks;
 	u64 first;
-	u64 uid_blocks;
+	u64 limit[M_USERS];	/* 0: none */
+	bool own[M_USERS];	/* else it is the default's */
+	u64 all;
 	u32 grown;		/* times since the attach */
 };
 
@@ -83,6 +86,8 @@ struct m_unit *m_unit_at(struct m_state *s, u64 block);
 bool m_is_free(const struct model *m, u64 block);
 u64 m_blocks_of(const struct model *m, u32 root);
 u64 m_blocks_of_uid(const struct model *m, u32 uid);
+/* What a uid may still have; ~0: no limit. */
+u64 m_room(const struct model *m, u32 uid);
 /* The unit's bytes as they must be. */
 void m_bytes(const struct m_unit *unit, u8 *bytes);
 /* May he, asking the unit as it was before? */

@@ -20,7 +20,7 @@ static int want_create(const struct m_who *who, u32 template, u32 flags, u32 len
 		return -ENOENT;
 	if (flags & ~EXO_XN_ROOT_TEMPORARY || length != EXO_XN_BLOCK)
 		return -EINVAL;
-	if (twin.m.uid_blocks && !who->admin && m_blocks_of_uid(&twin.m, who->uid) + 1 > twin.m.uid_blocks)
+	if (!who->admin && !m_room(&twin.m, who->uid))
 		return -EDQUOT;
 	(void)max;
 	if (!*name)
@@ -102,14 +102,14 @@ static void do_delete(void)
 
 static void do_chown(void)
 {
-	u32 root = twin_root(), uid = 1000 + unit_below(3);
+	u32 root = twin_root(), uid = M_UID + unit_below(M_USERS);
 	struct m_root *m;
 	int want = 0;
 
 	if (!root)
 		return;
 	m = &twin.m.now.root[root - 1];
-	if (uid != m->uid && m_blocks_of_uid(&twin.m, uid) + m_blocks_of(&twin.m, root) > twin.m.uid_blocks)
+	if (uid != m->uid && m_blocks_of(&twin.m, root) > m_room(&twin.m, uid))
 		want = -EDQUOT;
 	twin_expect("chown", exo_xn_root_chown(twin.xn, m->number, uid), want);
 	if (want)
@@ -128,6 +128,28 @@ static void do_limit(void)
 	twin_expect("limit", exo_xn_root_limit(twin.xn, twin.m.now.root[root - 1].number, max), 0);
 	twin.m.now.root[root - 1].max = max;
 	m_commit(&twin.m, root);
+}
+
+/* Limits of users, of all, and none. */
+static void do_quota(void)
+{
+	u64 limit = unit_below(4) ? QUOTA / 2 + unit_below(QUOTA) : 0;
+	u32 n = unit_below(M_USERS);
+
+	switch (unit_below(4)) {
+	case 0:
+		twin_expect("quota of all", exo_xn_quota_all(twin.xn, limit), 0);
+		twin.m.all = limit;
+		break;
+	case 1:
+		twin_expect("no quota", exo_xn_quota_forget(twin.xn, M_UID + n), twin.m.own[n] ? 0 : -ENOENT);
+		twin.m.own[n] = false;
+		break;
+	default:
+		twin_expect("quota", exo_xn_quota_set(twin.xn, M_UID + n, limit), 0);
+		twin.m.own[n] = true;
+		twin.m.limit[n] = limit;
+	}
 }
 
 static void commit_all(u32 which)
@@ -282,7 +304,7 @@ static u8 want_map(u64 block, u32 uid)
 static void compare(void)
 {
 	u64 i, nr_free = 0, waiting = 0;
-	u32 uid = 1000 + unit_below(3), entry, root;
+	u32 uid = M_UID + unit_below(M_USERS), entry, root;
 	struct exo_xn_stat stat;
 	u8 map[M_BLOCKS];
 
@@ -307,6 +329,7 @@ static void compare(void)
 	CHECK_EQ(stat.free, nr_free);
 	CHECK_EQ(stat.waiting, waiting);
 	CHECK_EQ(exo_xn_uid_blocks(twin.xn, uid), m_blocks_of_uid(&twin.m, uid));
+	CHECK_EQ(exo_xn_uid_room(twin.xn, uid), m_room(&twin.m, uid));
 	for (root = 1; root <= M_ROOTS; root++)
 		if (twin.m.now.root[root - 1].used)
 			CHECK_EQ(exo_xn_root(twin.xn, twin.m.now.root[root - 1].number)->blocks, m_blocks_of(&twin.m, root));
@@ -330,7 +353,7 @@ static void start(void)
 	exo_xn_stat(twin.xn, &stat);
 	twin.m.blocks = BLOCKS;
 	twin.m.first = stat.first;
-	twin.m.uid_blocks = QUOTA;
+	twin.m.all = QUOTA;
 	/* The template's. */
 	twin.m.now.block[stat.first].root = twin.m.done.block[stat.first].root = M_ROOTS + 1;
 	hold_map();
@@ -374,7 +397,11 @@ static void operation(void)
 	case 13:
 		do_check();
 		break;
-	case 14: case 15: case 16: case 17: case 18: case 19:
+	case 14:
+		if (!unit_below(4))
+			do_quota();
+		break;
+	case 15: case 16: case 17: case 18: case 19:
 		do_bind();
 		break;
 	default:

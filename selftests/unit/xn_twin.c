@@ -16,9 +16,9 @@ void twin_expect(const char *what, int ret, int want)
 
 struct m_who twin_who(void)
 {
-	u32 which = unit_below(M_UIDS);
+	u32 which = unit_below(M_USERS + 1);
 
-	return (struct m_who){ .uid = which == 3 ? 0 : 1000 + which, .admin = which == 3, .key = unit_below(2) };
+	return (struct m_who){ .uid = which == M_USERS ? 0 : M_UID + which, .admin = which == M_USERS, .key = unit_below(2) };
 }
 
 struct exo_xn_who twin_who_of(const struct m_who *who)

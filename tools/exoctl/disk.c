@@ -367,6 +367,7 @@ static const struct verb verbs[] = {
 	{ "status", status, DISK },	{ "format", format, DEVICE }, { "attach", attach, DEVICE },
 	{ "detach", detach, DISK },	{ "grow", grow, DISK },	      { "check", disk_check, DISK },
 	{ "scrub", disk_scrub, DISK },	{ "trim", trim, DISK },	      { "map", disk_map, DISK },
+	{ "quota", disk_quota, DISK },
 };
 
 struct parsing {
@@ -389,7 +390,7 @@ static void parse_arg(struct parsing *parsing, char *arg, struct argp_state *sta
 			parsing->verb = &verbs[i];
 	if (!parsing->verb)
 		argp_error(state, "\"%s\": expected status, format, attach, detach, grow, check, scrub, "
-			   "trim or map", arg);
+			   "trim, map or quota", arg);
 }
 
 static void parse_blocks(const char *option, const char *arg, uint32_t *out,
@@ -420,6 +421,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'u':
 		parse_blocks("user-quota", arg, &parsing->req.uid_blocks, state);
 		return 0;
+	case 'U':
+		parsing->req.user = arg;
+		return 0;
+	case 'L':
+		parsing->req.limit = arg;
+		return 0;
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &parsing->req.json;
 		return 0;
@@ -446,15 +453,17 @@ int exoctl_disk(int argc, char **argv)
 		  0 },
 		{ "log", 'l', "SIZE", 0, "format: of the log", 0 },
 		{ "user-quota", 'u', "SIZE", 0, "format: most blocks of a user", 0 },
+		{ "user", 'U', "USER", 0, "quota: whose; \"default\": of all who have no limit of their own", 0 },
+		{ "limit", 'L', "SIZE", 0, "quota: set it; or \"unlimited\", or \"default\"", 0 },
 		{ 0 }
 	};
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse,
 		"[status [DISK]]\nformat DEVICE\nattach DEVICE\ndetach [DISK]\ngrow [DISK]\n"
-		"check [DISK]\nscrub [DISK]\ntrim [DISK]\nmap [DISK]",
+		"check [DISK]\nscrub [DISK]\ntrim [DISK]\nmap [DISK]\nquota [DISK]",
 		"Block devices that are handed to exo. DISK is a number, a device or a uuid, and can be "
-		"left out if there is only one. All but status and map need root.",
+		"left out if there is only one. All but status, map and quota need root.",
 		children, NULL, NULL,
 	};
 	struct parsing parsing = { 0 };

@@ -13,6 +13,8 @@
  * @repair: check: mend what is wrong
  * @log_blocks: format
  * @uid_blocks: format
+ * @user: quota: whose; NULL: all
+ * @limit: quota: what it shall be; NULL: show it
  * @object: the device, or the disk; NULL: the only one
  */
 struct disk_request {
@@ -22,6 +24,8 @@ struct disk_request {
 	bool repair;
 	uint32_t log_blocks;
 	uint32_t uid_blocks;
+	const char *user;
+	const char *limit;
 	const char *object;
 };
 
@@ -30,9 +34,10 @@ struct exo_xn *disk_open(struct exo_env *env, const char *name);
 /* Text of a uuid. Static buffer. */
 const char *disk_uuid(const uint8_t uuid[16]);
 
-/* disk_check.c, disk_map.c */
+/* disk_check.c, disk_map.c, disk_quota.c */
 int disk_check(struct exo_env *env, const struct disk_request *req);
 int disk_scrub(struct exo_env *env, const struct disk_request *req);
 int disk_map(struct exo_env *env, const struct disk_request *req);
+int disk_quota(struct exo_env *env, const struct disk_request *req);
 
 #endif

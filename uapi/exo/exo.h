@@ -110,6 +110,7 @@ enum exo_nr {
 	EXO_NR_XN_ENTRY_LOCK = 0x64,
 	EXO_NR_XN_ENTRY_IO = 0x65,
 	EXO_NR_XN_SPECULATE = 0x66,
+	EXO_NR_XN_QUOTA = 0x67,
 };
 
 /* Feature bits of exo_info.features: what this kernel and this machine can do. */

@@ -78,7 +78,7 @@ struct exo_ctx_xn_size {
  * struct exo_xn_format - EXO_XN_FORMAT (ADMIN): make an empty disk of a block device
  * @path: of the device, a string
  * @log_blocks: of the log; 0: as exo finds right
- * @uid_blocks: quota of a uid; 0: none
+ * @uid_blocks: quota of every uid that gets none of its own (EXO_XN_QUOTA); 0: none
  */
 struct exo_xn_format {
 	__u32 size;
@@ -205,7 +205,7 @@ struct exo_xn_trim {
  * @out_logical: bytes that the device writes in one piece
  * @out_roots: roots
  * @out_commits: transactions since it was attached
- * @out_uid_blocks: quota of a uid, 0: none
+ * @out_uid_blocks: quota of the caller's uid, 0: none
  * @out_my_blocks: of the caller's uid, with those that wait for a commit of his roots
  * @out_uuid: made at the format
  * @out_name: of the device
@@ -229,6 +229,38 @@ struct exo_xn_disk {
 	char out_name[32];
 };
 #define EXO_XN_DISK _IO(EXO_TYPE, EXO_NR_XN_DISK)
+
+#define EXO_XN_QUOTA_NEXT (1U << 0)	/* ADMIN: the first uid from @uid on that has something there, or a limit of its own */
+#define EXO_XN_QUOTA_SET (1U << 1)	/* ADMIN. ENOSPC: too many have limits of their own */
+#define EXO_XN_QUOTA_FORGET (1U << 2)	/* ADMIN: the default holds again */
+#define EXO_XN_QUOTA_DEFAULT (1U << 31)	/* alone or with SET: the limit of all who have none of their own; @uid is 0 */
+
+#define EXO_XN_QUOTA_OWN (1U << 0)	/* out: the limit is its own */
+
+/**
+ * struct exo_xn_quota - EXO_XN_QUOTA: how many blocks a user may have (one's own, or ADMIN). Durable
+ * @flags: 0, or one of EXO_XN_QUOTA_*
+ * @disk: number
+ * @uid: whose, of the initial user namespace
+ * @blocks: SET: at most that many; 0: no limit. Who has more keeps it, and gets nothing
+ * @out_uid: whose
+ * @out_flags: EXO_XN_QUOTA_OWN
+ * @out_blocks: what holds now; 0: no limit
+ * @out_used: blocks of its roots, with those that wait for a commit, and of its templates
+ */
+struct exo_xn_quota {
+	__u32 size;
+	__u32 flags;
+	__u32 disk;
+	__u32 uid;
+	__aligned_u64 blocks;
+	__u32 out_uid;
+	__u32 out_flags;
+	__aligned_u64 out_blocks;
+	__aligned_u64 out_used;
+	__aligned_u64 reserved;
+};
+#define EXO_XN_QUOTA _IO(EXO_TYPE, EXO_NR_XN_QUOTA)
 
 /* A byte of the free map. */
 #define EXO_XN_FREE 0

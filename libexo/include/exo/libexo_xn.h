@@ -39,7 +39,7 @@ int exo_xn_keys_set(struct exo_xn *xn, const struct exo_xn_key *keys, uint32_t c
  * @sz: size of this struct
  * @flags: 0 or EXO_XN_FORMAT_FORCE
  * @log_blocks: of the log; 0: as exo finds right
- * @uid_blocks: quota of a uid; 0: none
+ * @uid_blocks: quota of every uid that gets none of its own (exo_xn_quota_set()); 0: none
  */
 struct exo_xn_format_opts {
 	size_t sz;
@@ -57,6 +57,8 @@ int exo_xn_attach(struct exo_env *env, const char *path, uint32_t flags,
 int exo_xn_detach(struct exo_xn *xn, uint32_t flags);
 /* The device has become larger; out_blocks may be NULL. */
 int exo_xn_grow(struct exo_xn *xn, uint64_t *out_blocks);
+/* uid, and flags 0 or EXO_XN_QUOTA_DEFAULT, EXO_XN_QUOTA_FORGET. blocks 0: no limit. */
+int exo_xn_quota_set(struct exo_xn *xn, uint32_t uid, uint32_t flags, uint64_t blocks);
 /* Discards what is free; count 0: to the end. out_trimmed may be NULL. */
 int exo_xn_trim(struct exo_xn *xn, uint64_t start, uint64_t count, uint64_t *out_trimmed);
 
@@ -71,6 +73,8 @@ int exo_xn_check(struct exo_xn *xn, uint32_t flags, exo_xn_check_fn fn, void *ct
 int exo_xn_disk(struct exo_xn *xn, struct exo_xn_disk *out_disk);
 /* The attached disk with the next number above after: 0, or -ENOENT. */
 int exo_xn_disk_next(struct exo_env *env, uint32_t after, struct exo_xn_disk *out_disk);
+/* One's own, or, for CAP_SYS_ADMIN, anybody's. flags: 0, EXO_XN_QUOTA_NEXT, EXO_XN_QUOTA_DEFAULT. */
+int exo_xn_quota(struct exo_xn *xn, uint32_t uid, uint32_t flags, struct exo_xn_quota *out_quota);
 /* Bytes written (at most count): what each block from start on is, EXO_XN_FREE ... */
 int exo_xn_map(struct exo_xn *xn, uint64_t start, uint8_t *map, uint32_t count);
 /* The same for one root, an own one or with CAP_SYS_ADMIN: EXO_XN_MINE are its blocks. */
