@@ -451,7 +451,7 @@ int exoctl_disk(int argc, char **argv)
 		{ "check", 'c', NULL, 0, "attach: walk all roots", 0 },
 		{ "repair", 'r', NULL, 0, "check: free what nobody owns, quarantine roots that are wrong",
 		  0 },
-		{ "log", 'l', "SIZE", 0, "format: of the log", 0 },
+		{ "log", 'l', "SIZE", 0, "format: size of the log", 0 },
 		{ "user-quota", 'u', "SIZE", 0, "format: most blocks of a user", 0 },
 		{ "user", 'U', "USER", 0, "quota: whose; \"default\": of all who have no limit of their own", 0 },
 		{ "limit", 'L', "SIZE", 0, "quota: set it; or \"unlimited\", or \"default\"", 0 },

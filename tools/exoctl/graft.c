@@ -166,7 +166,7 @@ int exoctl_graft(int argc, char **argv)
 		{ "name", 'n', "FUNCTION", 0, "which function, if the file has several grafts", 0 },
 		{ "code", 'c', NULL, 0, "check: show the instructions that run, with what is "
 		  "inserted", 0 },
-		{ "sandbox", 's', NULL, 0, "check: the same of sandbox mode", 0 },
+		{ "sandbox", 's', NULL, 0, "check: with --code, the instructions in the sandbox, too", 0 },
 		{ "out", 'o', "FILE", 0, "check: write the file with its certificate here", 0 },
 		{ "mode", 'm', "MODE", 0, "run: proof, sandbox or interp; without it the best that "
 		  "is possible", 0 },

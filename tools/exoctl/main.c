@@ -16,9 +16,9 @@ static const struct exoctl_command commands[] = {
 	{ "pool", exoctl_pool, "a picture of the pool; grow and shrink it" },
 	{ "watch", exoctl_watch, "what happens, as it happens" },
 	{ "revoke", exoctl_revoke, "ask an environment for frames" },
-	{ "graft", exoctl_graft, "check a graft; show and kill those that are loaded" },
+	{ "graft", exoctl_graft, "check or run a graft; show and kill those that are loaded" },
 	{ "disk", exoctl_disk, "format, attach, detach, check disks; a map of who has what" },
-	{ "root", exoctl_root, "what users keep on a disk: list, give, limit, export, delete" },
+	{ "root", exoctl_root, "what users keep on a disk: list, chown, limit, export, delete, release" },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -327,9 +327,10 @@ int exoctl_root(int argc, char **argv)
 	static const struct argp_child children[] = { { &exoctl_json_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		options, parse,
-		"[list]\nchown ROOT USER\nlimit ROOT SIZE\nexport ROOT FILE\ndelete ROOT\nrelease ROOT",
-		"What users keep on a disk. ROOT is a name or a number. Delete and export are its owner's "
-		"and root's; chown, limit and release are root's.",
+		"[list]\nchown ROOT USER\nlimit ROOT SIZE|unlimited\nexport ROOT FILE\ndelete ROOT\nrelease ROOT",
+		"What users keep on a disk. ROOT is a name or a number. release lets a quarantined root be "
+		"changed again. delete and export are its owner's and root's; chown, limit and release are "
+		"root's.",
 		children, NULL, NULL,
 	};
 	struct parsing parsing = { 0 };

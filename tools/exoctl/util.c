@@ -55,14 +55,19 @@ struct exo_env *exoctl_open(void)
 	return env;
 }
 
+static __attribute__((format(printf, 1, 0))) void complain(const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fputs("exoctl: ", stderr);
+	vfprintf(stderr, fmt, ap);
+}
+
 int exoctl_fail(const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	fputs("exoctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	complain(fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
 	return EXOCTL_FAILED;
@@ -72,10 +77,8 @@ int exoctl_fail_errno(int err, const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	fputs("exoctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	complain(fmt, ap);
 	va_end(ap);
 	if (err == -EPERM)
 		fputs(": only root (CAP_SYS_ADMIN) may do this; use sudo\n", stderr);
