@@ -132,7 +132,7 @@ help:
 	@echo 'make check-box   make insmod, install, rmmod and dkms, on a small Debian 12 in the VM (some minutes)'
 	@echo 'make shell       a shell in the VM with the module loaded (KERNEL=...)'
 	@echo 'make bench       every comparison; ID=M3 runs one'
-	@echo 'make soak        the fuzzers for SOAK=3600 seconds and half as long, fio for two minutes, and 100,000 grafts on each kernel'
+	@echo 'make soak        the fuzzer of the ABI for SOAK=3600 seconds, those of disks for half as long; fio; 100,000 grafts on each kernel; SQLite'\''s programs'
 	@echo 'make fio         tools/fio/exo-fio.so, an engine of fio (ioengine=external:...) for exo disks'
 	@echo 'make sparse      the module under sparse'
 	@echo 'sudo make insmod load the module into this kernel; sudo make rmmod unloads it'
