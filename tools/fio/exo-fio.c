@@ -3,9 +3,9 @@
  * exo-fio: fio on blocks of a disk that exo has. An external engine (ioengine=external:.../exo-fio.so);
  * exo-fio.1 says what its options do.
  *
- * A root with one unit, a list of extents of one length, is what fio's file is. The extents are bound
- * once; each I/O is one EXO_XN_IO, through io_uring or ioctl(2). fio's buffers are a window on frames, so
- * nothing is copied: what has to be known of a buffer is which frame it begins with.
+ * What fio's file is: root.c. Its extents are bound once; each I/O is one EXO_XN_IO, through io_uring or
+ * ioctl(2). fio's buffers are a window on frames, so nothing is copied: what has to be known of a buffer is
+ * which frame it begins with.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,25 +19,7 @@
 #include <fio.h>
 #include <optgroup.h>
 
-#include "format.h"
-
-
-__asm__(".pushsection .rodata\n"
-	"template_elf: .incbin \"exo-fio.bpf.o\"\n"
-	"template_elf_end:\n"
-	".popsection\n");
-extern const char template_elf[] __attribute__((visibility("hidden")));
-extern const char template_elf_end[] __attribute__((visibility("hidden")));
-
-struct options {
-	void *pad;	/* an option at offset 0 is none */
-	char *disk;
-	char *root;
-	unsigned int durable;
-	unsigned int ioctl;
-	unsigned int hipri;
-	unsigned long long extent;
-};
+#include "root.h"
 
 /**
  * struct job - what one job has
@@ -130,150 +112,6 @@ static struct fio_option engine_options[] = {
 	{ .name = NULL },
 };
 
-static int complain(const char *what, int ret)
-{
-	log_err("exo-fio: %s: %s\n", what, exo_strerror(ret));
-	return 1;
-}
-
-/* The disk and its root -------------------------------------------------------------------------- */
-
-static int open_disk(struct thread_data *td, struct job *job)
-{
-	const struct options *o = td->eo;
-	struct exo_xn_open_opts opts = { .sz = sizeof(opts) };
-	char *end;
-	int ret;
-
-	ret = exo_env_open(&job->env, NULL);
-	if (ret) {
-		log_err("exo-fio: no environment: %s\n", exo_open_hint(ret));
-		return 1;
-	}
-	if (o->disk) {
-		opts.disk = (uint32_t)strtoul(o->disk, &end, 10);
-		if (*end) {
-			opts.disk = 0;
-			opts.name = !strncmp(o->disk, "/dev/", 5) ? o->disk + 5 : o->disk;
-		}
-	}
-	ret = exo_xn_open(job->env, &opts, &job->xn);
-	if (!ret)
-		return 0;
-	exo_env_close(job->env);
-	return complain(o->disk ? "that disk is not attached (exoctl disk attach)" :
-				  "there is not one attached disk: say which (exo_disk)", ret);
-}
-
-static void close_disk(struct job *job)
-{
-	exo_xn_close(job->xn);
-	exo_env_close(job->env);
-}
-
-static int install_template(struct job *job)
-{
-	char error[256] = "";
-	int ret = exo_xn_template_install_memory(
-		job->xn, template_elf, (size_t)(template_elf_end - template_elf),
-		&EXO_OPTS(exo_xn_template, .name = "exo-fio", .error = error,
-			  .error_size = sizeof(error)));
-
-	if (ret < 0)
-		log_err("exo-fio: the template isn't taken: %s %s\n", exo_strerror(ret), error);
-	return ret;
-}
-
-static const char *root_name(const struct options *o)
-{
-	return o->root ? o->root : "fio";
-}
-
-/* The root by its name, with its unit; made, empty, if there is none. */
-static int find_root(struct thread_data *td, struct job *job, int make, struct exo_xn_root *root,
-		     struct fio_unit *unit)
-{
-	const struct options *o = td->eo;
-	int ret = exo_xn_root_find(job->xn, root_name(o), root);
-
-	if (ret == -ENOENT && make) {
-		ret = install_template(job);
-		if (ret < 0)
-			return 1;
-		memset(unit, 0, sizeof(*unit));
-		unit->length = o->extent / FIO_BLOCK;
-		ret = exo_xn_root_create(job->xn, root_name(o), (uint32_t)ret, unit, FIO_BLOCK,
-					 &EXO_OPTS(exo_xn_root_create,
-						   .flags = o->durable ? 0 : EXO_XN_ROOT_TEMPORARY),
-					 NULL);
-		if (ret >= 0)
-			ret = exo_xn_root(job->xn, (uint32_t)ret, root);
-	}
-	if (!ret)
-		ret = exo_xn_read(job->xn, root->root, root->out_block, root->out_block, unit,
-				  sizeof(*unit));
-	if (ret < 0)
-		return complain(root_name(o), ret);
-	if (ret == sizeof(*unit) && unit->nr <= FIO_EXTENTS && unit->length &&
-	    unit->length <= UINT32_MAX)
-		return 0;
-	log_err("exo-fio: the root %s isn't one of exo-fio's\n", root_name(o));
-	return 1;
-}
-
-/* One more extent. */
-static int grow(struct job *job, const struct exo_xn_root *root, struct fio_unit *unit, uint64_t count)
-{
-	struct fio_extent *extent = &unit->extent[unit->nr];
-	struct exo_xn_change *change;
-	uint64_t block;
-	int ret;
-
-	ret = exo_xn_find_free(job->xn, unit->nr ? extent[-1].block + extent[-1].count : 0,
-			       (uint32_t)count, &block);
-	if (!ret)
-		ret = exo_xn_change_begin(job->xn, root->root, &change);
-	if (ret)
-		return ret;
-	*extent = (struct fio_extent){ block, count };
-	unit->nr++;
-	exo_xn_change_write(change, root->out_block, 0, unit, sizeof(*unit));
-	exo_xn_change_alloc(change, root->out_block, block, (uint32_t)count, EXO_XN_DATA);
-	ret = exo_xn_change_apply(change, EXO_XN_APPLY_COMMIT, NULL);
-	exo_xn_change_end(change);
-	if (ret)
-		unit->nr--;
-	return ret;
-}
-
-static uint64_t blocks_of(const struct fio_unit *unit)
-{
-	return unit->nr ? (unit->nr - 1) * unit->length + unit->extent[unit->nr - 1].count : 0;
-}
-
-/* At least so many blocks. Only the last extent is shorter than the others; then the root stays as it is. */
-static int make_large(struct job *job, const struct exo_xn_root *root, struct fio_unit *unit, uint64_t blocks)
-{
-	uint64_t have, count;
-	int ret;
-
-	while ((have = blocks_of(unit)) < blocks) {
-		if (unit->nr == FIO_EXTENTS || have % unit->length) {
-			log_err("exo-fio: the root has %llu blocks and can't grow to %llu: delete it (exoctl root delete), "
-				"or larger extents (exo_extent)\n",
-				(unsigned long long)have, (unsigned long long)blocks);
-			return 1;
-		}
-		count = blocks - have < unit->length ? blocks - have : unit->length;
-		ret = grow(job, root, unit, count);
-		if (ret == -EBUSY)
-			continue;	/* somebody was faster */
-		if (ret)
-			return complain("no blocks for the root", ret);
-	}
-	return 0;
-}
-
 /* fio's hooks: before the jobs ------------------------------------------------------------------- */
 
 static int check_options(struct thread_data *td)
@@ -308,15 +146,15 @@ static int hook_setup(struct thread_data *td)
 	struct job job = { 0 };
 	int ret;
 
-	if (check_options(td) || open_disk(td, &job))
+	if (check_options(td) || disk_open(td->eo, &job.env, &job.xn))
 		return 1;
-	ret = find_root(td, &job, 1, &root, &unit);
+	ret = root_find(td->eo, job.xn, 1, &root, &unit);
 	if (!ret)
-		ret = make_large(&job, &root, &unit, td->o.size / FIO_BLOCK);
-	close_disk(&job);
+		ret = root_enlarge(job.xn, &root, &unit, td->o.size / FIO_BLOCK);
+	disk_close(job.env, job.xn);
 	if (ret)
 		return ret;
-	if (!blocks_of(&unit)) {
+	if (!root_blocks(&unit)) {
 		log_err("exo-fio: size= must say how large the root is to be\n");
 		return 1;
 	}
@@ -325,7 +163,7 @@ static int hook_setup(struct thread_data *td)
 		td->o.nr_files = td->o.nr_files ? td->o.nr_files : 1;
 		td->o.open_files++;
 	}
-	td->files[0]->real_file_size = blocks_of(&unit) * FIO_BLOCK;
+	td->files[0]->real_file_size = root_blocks(&unit) * FIO_BLOCK;
 	fio_file_set_size_known(td->files[0]);
 	return 0;
 }
@@ -340,7 +178,7 @@ static int bind_extents(struct thread_data *td, struct job *job)
 	uint64_t i;
 	int ret;
 
-	if (find_root(td, job, 0, &root, &unit))
+	if (root_find(td->eo, job->xn, 0, &root, &unit))
 		return 1;
 	job->length = unit.length;
 	for (i = 0; i < unit.nr; i++) {
@@ -369,7 +207,7 @@ static int hook_init(struct thread_data *td)
 	job->io = calloc(td->o.iodepth, sizeof(*job->io));
 	job->events = calloc(td->o.iodepth, sizeof(struct io_u *));
 	job->prepared = calloc(td->o.iodepth, sizeof(struct io_u *));
-	if (!job->io || !job->events || !job->prepared || open_disk(td, job))
+	if (!job->io || !job->events || !job->prepared || disk_open(td->eo, &job->env, &job->xn))
 		goto err_job;
 	if (bind_extents(td, job))
 		goto err_disk;
@@ -377,7 +215,7 @@ static int hook_init(struct thread_data *td)
 	return 0;
 
 err_disk:
-	close_disk(job);
+	disk_close(job->env, job->xn);
 err_job:
 	job_free(job);
 	return 1;
@@ -416,7 +254,7 @@ static void hook_cleanup(struct thread_data *td)
 	if (job->has_ring)
 		io_uring_queue_exit(&job->ring);
 	/* The frames went in iomem_free(), or go with the environment. */
-	close_disk(job);
+	disk_close(job->env, job->xn);
 	job_free(job);
 	td->io_ops_data = NULL;
 }
