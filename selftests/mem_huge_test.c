@@ -2,46 +2,9 @@
 /*
  * 2 MiB frames in a view: whole, in parts, beside pages of 4 KiB.
  */
-#include <signal.h>
+#include "view_setup.h"
 
-#include "harness.h"
-#include "lib.h"
-
-uint32_t test_pool_frames = 4096;
 uint32_t test_pool_huge = 4;
-
-#define N 64
-
-static int fd;
-static struct view view;
-static uint32_t frames[N];
-
-/* An environment, a view of 2048 pages, N frames; frame i says so in its first words. */
-static void setup(uint32_t flags)
-{
-	uint32_t i;
-
-	fd = t_open();
-	t_view(fd, 2048, flags, 0, &view);
-	t_alloc_any(fd, frames, N);
-	for (i = 0; i < N; i++)
-		t_fill(fd, frames[i], 1000 + i);
-}
-
-static int sig_load(uint32_t page)
-{
-	uint64_t value;
-
-	return t_load(t_page(&view, page), &value);
-}
-
-static uint64_t bound(void)
-{
-	struct exo_env_status st;
-
-	t_status(fd, &st);
-	return st.out_bound;
-}
 
 static uint32_t huge_in(uint32_t flags)
 {
