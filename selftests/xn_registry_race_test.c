@@ -244,3 +244,68 @@ TEST(data__frames_are_copied_first)
 	close(uffd);
 	end(fd);
 }
+
+#define LEFT 0x1ef7ULL	/* in a block, by who had it before */
+
+struct writer {
+	int fd;
+	uint32_t binding, frame;
+	atomic_uint round, done;
+};
+
+/* Write the block past the registry, once a round. */
+static void *write_past(void *arg)
+{
+	struct writer *w = arg;
+	unsigned int seen = 0;
+
+	for (;;) {
+		while (w->round == seen)
+			;
+		seen = w->round;
+		if (seen == ~0U)
+			return NULL;
+		ASSERT_EQ(xt_io(w->fd, EXO_XN_IO_WRITE, w->binding, 0, &w->frame, 1, 0), 0);
+		w->done = seen;
+	}
+}
+
+/*
+ * Catches: a frame that was read ahead before the block might be read, and is handed out because the block has just been
+ * written past it: it has what somebody else left there (INV-XN-22).
+ */
+TEST(ahead__written_while_it_is_had)
+{
+	struct writer w = { .fd = setup(0, 1) };
+	struct exo_xn_entry e;
+	uint64_t start = test_now_ns(), has;
+	uint32_t i, frame;
+	pthread_t thread;
+
+	read_unit(w.fd);
+	w.frame = t_frame(w.fd);
+	t_fill(w.fd, w.frame, MAGIC);
+	ASSERT_EQ(pthread_create(&thread, NULL, write_past, &w), 0);
+	for (i = 1; i <= 300 && !test_late(start, 8000); i++) {
+		put_on_disk(w.fd, block, LEFT);
+		ASSERT_EQ(xt_shrink(w.fd, disk, root, parent, &unit, EXO_XN_APPLY_COMMIT), 0);
+		ASSERT_EQ(xt_grow(w.fd, disk, root, parent, &unit, block, 1, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+		ASSERT_EQ(xt_bind(w.fd, disk, root, parent, block, 1, RW, &w.binding), 0);
+		ASSERT_EQ(speculate(w.fd, block, 1), 0);
+		w.round = i;
+		/* Sooner and later, up to when the write is done. */
+		for (frame = 0; frame < i % 16 * 400 && w.done != i; frame++)
+			;
+		use(w.fd, block, RW, &e);
+		has = t_peek(w.fd, e.out_frame);
+		if (has && has != MAGIC)
+			FAIL("round %u: the frame has %#llx", i, (unsigned long long)has);
+		while (w.done != i)
+			;
+		ASSERT_EQ(xt_unbind(w.fd, e.out_entry), 0);
+		ASSERT_EQ(xt_unbind(w.fd, w.binding), 0);
+	}
+	w.round = ~0U;
+	pthread_join(thread, NULL);
+	end(w.fd);
+}

@@ -24,11 +24,15 @@ struct want {
 
 enum { DONE, TAKE, WAIT, GIVE };
 
-/* May what was read ahead be had? It has the block's bytes, and these may be read. */
+/*
+ * May what was read ahead be had? It has the block's bytes, and these may be read. Asked in this order: a write that
+ * completes makes the frame old first, and then the block readable. The other way round it could do both in between,
+ * and the frame has what somebody else left in the block (INV-XN-22).
+ */
 static bool ahead_is_good(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 {
-	return exo_xn_state_valid(&page->state, atomic_read(&page->writes)) &&
-	       exo_xn_readable(disk->xn, page->block, 1);
+	return exo_xn_readable(disk->xn, page->block, 1) &&
+	       exo_xn_state_valid(&page->state, atomic_read(&page->writes));
 }
 
 static void put_frame(struct exo_xn_page *page, struct want *want)
