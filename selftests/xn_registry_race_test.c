@@ -185,18 +185,54 @@ TEST(entry__given_up_while_it_is_made)
 	end(fd);
 }
 
+/* Memory that whoever reads it waits for. */
 struct stuck {
-	int fd;
+	int fd, uffd;
+	void *page;
 	uint32_t binding;
-	const uint32_t *frames;
-	atomic_int freed;
+	atomic_int done;	/* what must not wait for it is over */
 };
+
+static void stuck_begin(struct stuck *s, int fd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	*s = (struct stuck){ .fd = fd, .uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK) };
+	s->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.range = (struct uffdio_range){ (uintptr_t)s->page, 4096 };
+	ASSERT_GE(s->uffd, 0);
+	ASSERT_EQ(ioctl(s->uffd, UFFDIO_API, &api), 0);
+	ASSERT_EQ(ioctl(s->uffd, UFFDIO_REGISTER, &reg), 0);
+}
+
+/* One thread reads the page, and another does what must not wait for it. */
+static void stuck_run(struct stuck *s, void *(*reader)(void *), void *(*other)(void *))
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)s->page, 4096 } };
+	struct pollfd fault = { .fd = s->uffd, .events = POLLIN };
+	pthread_t threads[2];
+	bool done;
+	int ms;
+
+	ASSERT_EQ(pthread_create(&threads[0], NULL, reader, s), 0);
+	ASSERT_EQ(poll(&fault, 1, 10000), 1);
+	ASSERT_EQ(pthread_create(&threads[1], NULL, other, s), 0);
+	for (ms = 0; ms < 4000 * (int)test_slow() && !s->done; ms++)
+		test_sleep_ms(1);
+	done = s->done;
+	ASSERT_EQ(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	ASSERT_TRUE(done);
+	close(s->uffd);
+}
 
 static void *write_two(void *arg)
 {
 	struct stuck *s = arg;
 
-	xt_io(s->fd, EXO_XN_IO_WRITE, s->binding, 0, s->frames, 2, 0);
+	xt_io(s->fd, EXO_XN_IO_WRITE, s->binding, 0, s->page, 2, 0);
 	return NULL;
 }
 
@@ -205,7 +241,7 @@ static void *free_all(void *arg)
 	struct stuck *s = arg;
 
 	xt_shrink(s->fd, disk, root, parent, &unit, EXO_XN_APPLY_COMMIT);
-	s->freed = 1;
+	s->done = 1;
 	return NULL;
 }
 
@@ -215,34 +251,46 @@ static void *free_all(void *arg)
  */
 TEST(data__frames_are_copied_first)
 {
-	int fd = setup(0, 4), uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), ms;
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_range range = { (uintptr_t)page, 4096 };
-	struct uffdio_register reg = { .range = range, .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct uffdio_zeropage zero = { .range = range };
-	struct stuck s = { .fd = fd, .frames = page };
-	struct uffdio_api api = { .api = UFFD_API };
-	struct pollfd fault = { .fd = uffd, .events = POLLIN };
-	pthread_t writer, freer;
-	bool freed;
+	int fd = setup(0, 4);
+	struct stuck s;
 
-	ASSERT_GE(uffd, 0);
-	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
-	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	stuck_begin(&s, fd);
 	read_unit(fd);
 	ASSERT_EQ(xt_bind(fd, disk, root, parent, block, 4, RW, &s.binding), 0);
-	ASSERT_EQ(pthread_create(&writer, NULL, write_two, &s), 0);
-	ASSERT_EQ(poll(&fault, 1, 10000), 1);
-	ASSERT_EQ(pthread_create(&freer, NULL, free_all, &s), 0);
-	for (ms = 0; ms < 4000 * (int)test_slow() && !s.freed; ms++)
-		test_sleep_ms(1);
-	freed = s.freed;
-	ASSERT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
-	pthread_join(writer, NULL);
-	pthread_join(freer, NULL);
-	ASSERT_TRUE(freed);
-	close(uffd);
+	stuck_run(&s, write_two, free_all);
 	end(fd);
+}
+
+static void *enter(void *arg)
+{
+	struct stuck *s = arg;
+	struct exo_xn_entry cmd = { .size = sizeof(cmd), .disk = disk, .root = root, .block = block, .parent = parent,
+				    .rights = RW, .keys = (uintptr_t)s->page, .nr_keys = 1 };
+
+	ASSERT_EQ(t_ioctl(s->fd, EXO_XN_ENTRY, &cmd), -ENOENT);
+	return NULL;
+}
+
+static void *detach(void *arg)
+{
+	struct stuck *s = arg;
+
+	ASSERT_EQ(xt_detach(s->fd, disk, EXO_XN_DETACH_FORCE), 0);
+	s->done = 1;
+	return NULL;
+}
+
+/*
+ * Catches: keys that are copied in under what a detach waits for: then nobody could attach or detach any disk, for as long as an
+ * ordinary user likes (INV-XN-16).
+ */
+TEST(entry__keys_are_copied_first)
+{
+	struct stuck s;
+
+	stuck_begin(&s, setup(0, 1));
+	read_unit(s.fd);
+	stuck_run(&s, enter, detach);
 }
 
 #define LEFT 0x1ef7ULL	/* in a block, by who had it before */

@@ -410,9 +410,37 @@ static int check_bind(const struct exo_xn_bind *cmd)
 }
 
 /**
- * exo_xn_binding_make() - what EXO_XN_BIND does
+ * exo_xn_binding_new() - a binding that nobody has yet, with the keys that are presented for it
  * @env: whose it will be
  * @cmd: checked; @count 0: of @parent itself
+ *
+ * Context: sleeps, as long as who owns the memory of the keys likes: nothing is held that others wait for (INV-XN-16).
+ * Return: the binding, for exo_xn_binding_make() or kfree(); ERR_PTR(): -EINVAL; -ENOMEM; -EFAULT.
+ */
+struct exo_xn_binding *exo_xn_binding_new(struct exo_env *env, const struct exo_xn_bind *cmd)
+{
+	struct exo_xn_binding *binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!binding)
+		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&binding->node);
+	binding->block = cmd->block;
+	binding->count = cmd->count;
+	binding->root = cmd->root;
+	binding->rights = cmd->rights;
+	ret = exo_xn_who_keys(env, &binding->who, cmd->keys, cmd->nr_keys, binding->keys);
+	if (!ret)
+		return binding;
+	kfree(binding);
+	return ERR_PTR(ret);
+}
+
+/**
+ * exo_xn_binding_make() - what EXO_XN_BIND does
+ * @env: whose it will be
+ * @cmd: of which @binding was made
+ * @binding: new; gone on an error
  * @hold: in the registry; it is the binding's from here on, and gone on an error. Or NULL
  * @number: the binding's
  *
@@ -420,39 +448,27 @@ static int check_bind(const struct exo_xn_bind *cmd)
  * Return: as exo_xn_bind_op().
  */
 int exo_xn_binding_make(struct exo_env *env, const struct exo_xn_bind *cmd,
-			struct exo_xn_hold *hold, u32 *number)
+			struct exo_xn_binding *binding, struct exo_xn_hold *hold, u32 *number)
 {
-	struct exo_xn_binding *binding;
-	struct exo_xn_disk_dev *disk;
-	int ret = -ENOMEM;
+	struct exo_xn_disk_dev *disk = exo_xn_disk_get(cmd->disk);
+	int ret = -ENOENT;
 
-	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		goto err_hold;
-	INIT_LIST_HEAD(&binding->node);
-	binding->block = cmd->block;
-	binding->count = cmd->count;
-	binding->root = cmd->root;
-	binding->rights = cmd->rights;
 	binding->hold = hold;
-	ret = exo_xn_who_keys(env, &binding->who, cmd->keys, cmd->nr_keys, binding->keys);
-	if (ret)
-		goto err_free;
-	disk = exo_xn_disk_get(cmd->disk);
-	if (!disk) {
-		ret = -ENOENT;
-		goto err_free;
-	}
+	if (!disk)
+		goto err_binding;
+	/* Its own: with its number another thread may give it up before the lock is given back here. */
+	kref_get(&disk->ref);
 	binding->disk = disk;
 	mutex_lock(&disk->lock);
 	ret = bind_locked(env, disk, binding, cmd, number);
 	mutex_unlock(&disk->lock);
+	if (ret)
+		exo_xn_disk_put(disk);
+	exo_xn_disk_put(disk);
 	if (!ret)
 		return 0;
-	exo_xn_disk_put(disk);
-err_free:
+err_binding:
 	kfree(binding);
-err_hold:
 	exo_xn_hold_put(hold);
 	return ret;
 }
@@ -469,11 +485,17 @@ err_hold:
 int exo_xn_bind_op(struct exo_env *env, void *arg)
 {
 	struct exo_xn_bind *cmd = arg;
+	struct exo_xn_binding *binding;
 	int ret;
 
 	cmd->out_binding = 0;
 	ret = check_bind(cmd);
-	return ret ?: exo_xn_binding_make(env, cmd, NULL, &cmd->out_binding);
+	if (ret)
+		return ret;
+	binding = exo_xn_binding_new(env, cmd);
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	return exo_xn_binding_make(env, cmd, binding, NULL, &cmd->out_binding);
 }
 
 /**

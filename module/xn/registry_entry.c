@@ -212,8 +212,33 @@ static struct exo_xn_hold *hold_new(u64 block, struct exo_xn_keeper *keeper)
 	return hold;
 }
 
-/* Under reg->gate. */
-static int make(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn_entry *cmd)
+/* Under reg->gate. @binding is new, and gone on an error. */
+static int make(struct exo_env *env, struct exo_xn_disk_dev *disk, const struct exo_xn_bind *bind,
+		struct exo_xn_binding *binding, struct exo_xn_entry *cmd)
+{
+	struct exo_xn_keeper *keeper = exo_xn_keeper_get(&disk->reg, env);
+	struct exo_xn_hold *hold = IS_ERR(keeper) ? NULL : hold_new(cmd->block, keeper);
+	int ret;
+
+	if (!hold) {
+		kfree(binding);
+		return IS_ERR(keeper) ? PTR_ERR(keeper) : -ENOMEM;
+	}
+	ret = exo_xn_binding_make(env, bind, binding, hold, &cmd->out_entry);
+	if (ret)
+		return ret;
+	do {
+		ret = use(env, disk, keeper, cmd);
+	} while (ret == -EAGAIN);
+	if (ret) {
+		exo_xn_binding_break(env, cmd->out_entry);
+		memset_startat(cmd, 0, out_entry);
+	}
+	return ret;
+}
+
+/* With a table. The keys are copied in before the gate is taken: a detach waits for who has that (INV-XN-16). */
+static int open_and_make(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn_entry *cmd)
 {
 	const struct exo_xn_bind bind = {
 		.disk = cmd->disk,
@@ -225,25 +250,18 @@ static int make(struct exo_env *env, struct exo_xn_disk_dev *disk, struct exo_xn
 		.keys = cmd->keys,
 		.nr_keys = cmd->nr_keys,
 	};
-	struct exo_xn_keeper *keeper = exo_xn_keeper_get(&disk->reg, env);
-	struct exo_xn_hold *hold;
+	struct exo_xn_binding *binding;
 	int ret;
 
-	if (IS_ERR(keeper))
-		return PTR_ERR(keeper);
-	hold = hold_new(cmd->block, keeper);
-	if (!hold)
-		return -ENOMEM;
-	ret = exo_xn_binding_make(env, &bind, hold, &cmd->out_entry);
+	ret = exo_xn_reg_open(&disk->reg);
 	if (ret)
 		return ret;
-	do {
-		ret = use(env, disk, keeper, cmd);
-	} while (ret == -EAGAIN);
-	if (ret) {
-		exo_xn_binding_break(env, cmd->out_entry);
-		memset_startat(cmd, 0, out_entry);
-	}
+	binding = exo_xn_binding_new(env, &bind);
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	down_read(&disk->reg.gate);
+	ret = make(env, disk, &bind, binding, cmd);
+	up_read(&disk->reg.gate);
 	return ret;
 }
 
@@ -283,12 +301,7 @@ int exo_xn_entry_op(struct exo_env *env, void *arg)
 	disk = exo_xn_disk_get(cmd->disk);
 	if (!disk)
 		return -ENOENT;
-	ret = exo_xn_reg_open(&disk->reg);
-	if (!ret) {
-		down_read(&disk->reg.gate);
-		ret = make(env, disk, cmd);
-		up_read(&disk->reg.gate);
-	}
+	ret = open_and_make(env, disk, cmd);
 	exo_xn_disk_put(disk);
 	return ret;
 }

@@ -223,8 +223,9 @@ struct exo_xn_binding *exo_xn_binding_begin(struct exo_env *env, u32 number, boo
 void exo_xn_binding_end(struct exo_xn_binding *binding);
 void exo_xn_bindings_drop(struct exo_xn_disk_dev *disk);
 void exo_xn_bindings_settle(struct exo_xn_disk_dev *disk, u32 root);
+struct exo_xn_binding *exo_xn_binding_new(struct exo_env *env, const struct exo_xn_bind *cmd);
 int exo_xn_binding_make(struct exo_env *env, const struct exo_xn_bind *cmd,
-			struct exo_xn_hold *hold, u32 *number);
+			struct exo_xn_binding *binding, struct exo_xn_hold *hold, u32 *number);
 bool exo_xn_binding_break(struct exo_env *env, u32 number);
 bool exo_xn_binding_current(const struct exo_xn_binding *binding);
 struct exo_xn_binding *exo_xn_binding_look(struct exo_env *env, u32 number);
