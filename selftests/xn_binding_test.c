@@ -113,6 +113,57 @@ TEST(data__stale)
 	ASSERT_EQ(xt_unbind(fd, binding), 0);
 }
 
+#define ZEROED 6000U
+
+struct zeroer {
+	int fd, ret;
+	uint32_t binding;
+	atomic_bool begun;
+};
+
+static void *zero_all(void *arg)
+{
+	struct zeroer *z = arg;
+
+	z->begun = true;
+	z->ret = xt_io(z->fd, EXO_XN_IO_ZERO, z->binding, 0, NULL, ZEROED, 0);
+	return NULL;
+}
+
+/*
+ * Catches: who frees blocks, and has the disk's lock, waits until all is done that was asked of them, however much that is: then all
+ * other users of the disk wait as long as one likes (INV-XN-18).
+ */
+TEST(data__zero_ends_where_blocks_are_freed)
+{
+	struct zeroer z = { .fd = t_open() };
+	uint32_t frames[EXO_XN_IO_BLOCKS], disk, round, i, cut = 0;
+	uint64_t block;
+	pthread_t thread;
+
+	disk = setup_data(z.fd, ZEROED, &block, &z.binding);
+	t_alloc_any(z.fd, frames, EXO_XN_IO_BLOCKS);
+	for (round = 0; round < 20 && !cut; round++) {
+		for (i = 0; i < ZEROED; i += EXO_XN_IO_BLOCKS)
+			ASSERT_EQ(xt_io(z.fd, EXO_XN_IO_WRITE, z.binding, i, frames, ZEROED - i < EXO_XN_IO_BLOCKS ? ZEROED - i : EXO_XN_IO_BLOCKS, 0), 0);
+		z.begun = false;
+		ASSERT_EQ(pthread_create(&thread, NULL, zero_all, &z), 0);
+		while (!z.begun)
+			;
+		usleep(200 << round % 5);
+		ASSERT_EQ(xt_shrink(z.fd, disk, root.out_root, root.out_block, &unit, EXO_XN_APPLY_COMMIT), 0);
+		pthread_join(thread, NULL);
+		if (z.ret)
+			ASSERT_EQ(z.ret, -ESTALE);
+		cut += !!z.ret;
+		ASSERT_EQ(xt_unbind(z.fd, z.binding), 0);
+		ASSERT_EQ(xt_grow(z.fd, disk, root.out_root, root.out_block, &unit, block, ZEROED, EXO_XN_DATA, 0), 0);
+		ASSERT_EQ(xt_bind(z.fd, disk, root.out_root, root.out_block, block, ZEROED, RW, &z.binding), 0);
+	}
+	ASSERT_GT(cut, 0);
+	end(z.fd, disk);
+}
+
 #define MANY 240U
 #define CROWD 10000U
 

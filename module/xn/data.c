@@ -534,85 +534,31 @@ static __always_inline int copy_frames(const struct exo_xn_io *io, u32 *frames)
 
 /* The kinds that sleep ----------------------------------------------------------------------- */
 
-/* What reads as zeros needn't be written. */
-static int zero(struct exo_xn_binding *binding, u64 block, u32 count)
+/* Up to MASK_BLOCKS; what reads as zeros needn't be written. The binding is in flight. */
+static int zero(struct exo_xn_disk_dev *disk, u64 block, u32 count)
 {
-	struct exo_xn_disk_dev *disk = binding->disk;
-	u32 i, n, len;
-	u64 readable;
+	u64 readable = exo_xn_readable(disk->xn, block, count);
+	u32 i, len;
 	int ret = 0;
 
-	for (; !ret && count; block += n, count -= n) {
-		n = min(count, MASK_BLOCKS);
-		readable = exo_xn_readable(disk->xn, block, n);
-		for (i = 0; !ret && i < n; i += len) {
-			for (len = 1; i + len < n && (readable >> (i + len) & 1) == (readable >> i & 1);)
-				len++;
-			if (readable >> i & 1)
-				ret = blkdev_issue_zeroout(disk->bdev.bdev, sector_of(block + i),
-							   len * SECTORS, GFP_KERNEL, 0);
-			if (!ret && (readable >> i & 1)) {
-				exo_xn_reg_wrote(disk, block + i, len);
-				exo_xn_written(disk->xn, block + i, len);
-			}
+	for (i = 0; !ret && i < count; i += len) {
+		for (len = 1; i + len < count && (readable >> (i + len) & 1) == (readable >> i & 1);)
+			len++;
+		if (!(readable >> i & 1))
+			continue;
+		ret = blkdev_issue_zeroout(disk->bdev.bdev, sector_of(block + i), len * SECTORS,
+					   GFP_KERNEL, 0);
+		if (!ret) {
+			exo_xn_reg_wrote(disk, block + i, len);
+			exo_xn_written(disk->xn, block + i, len);
 		}
-		if (!ret && fatal_signal_pending(current))
-			return -EINTR;
 	}
 	return ret ? -EIO : 0;
 }
 
-/*
- * What a device returns of what it discarded is its own affair, so it is told to make zeros of it, which it may do
- * by giving the space back, as of ZERO. What it can't do so is written (INV-XN-7).
- */
-static int discard(struct exo_xn_binding *binding, u64 block, u32 count)
-{
-	if (!bdev_max_discard_sectors(binding->disk->bdev.bdev))
-		return -EOPNOTSUPP;
-	return zero(binding, block, count);
-}
-
-/* ZERO, DISCARD, FLUSH; @binding is given back. */
-static int sleeping(struct exo_xn_binding *binding, const struct exo_xn_io *io)
-{
-	struct exo_xn_disk_dev *disk = binding->disk;
-	u64 block = binding->block + io->offset;
-	bool durable = io->kind == EXO_XN_IO_FLUSH || io->flags & EXO_XN_IO_DURABLE;
-	int ret = 0;
-
-	kref_get(&disk->ref);
-	if (io->kind == EXO_XN_IO_ZERO)
-		ret = zero(binding, block, io->count);
-	else if (io->kind == EXO_XN_IO_DISCARD)
-		ret = discard(binding, block, io->count);
-	exo_xn_binding_end(binding);
-	if (!ret && durable)
-		ret = commit_written(disk);
-	exo_xn_disk_put(disk);
-	return ret;
-}
-
-/* Commands ----------------------------------------------------------------------------------- */
-
 static bool is_transfer(const struct exo_xn_io *io)
 {
 	return io->kind == EXO_XN_IO_READ || io->kind == EXO_XN_IO_WRITE;
-}
-
-static __always_inline int check(const struct exo_xn_io *io)
-{
-	u32 flags = io->kind == EXO_XN_IO_WRITE || io->kind == EXO_XN_IO_ZERO ? EXO_XN_IO_DURABLE : 0;
-
-	if (io->flags & ~flags)
-		return -EINVAL;
-	if (io->kind == EXO_XN_IO_FLUSH)
-		return io->offset || io->count || io->frames ? -EINVAL : 0;
-	if (io->kind < EXO_XN_IO_READ || io->kind > EXO_XN_IO_DISCARD || !io->count)
-		return -EINVAL;
-	if (is_transfer(io))
-		return io->count > EXO_XN_IO_BLOCKS ? -EINVAL : 0;
-	return io->frames ? -EINVAL : 0;
 }
 
 /* The binding, in flight, if it allows this. */
@@ -636,6 +582,80 @@ static __always_inline struct exo_xn_binding *begin(struct exo_env *env, const s
 	return ERR_PTR(ret);
 }
 
+/*
+ * ZERO, DISCARD: the next piece, behind @done blocks; *@last is its disk, with a reference. Of FLUSH there is none.
+ *
+ * What a device returns of what it discarded is its own affair, so it is told to make zeros of it, which it may do
+ * by giving the space back, as of ZERO. What it can't do so is written (INV-XN-7).
+ *
+ * Return: how many blocks, or an error.
+ */
+static int zero_next(struct exo_env *env, const struct exo_xn_io *io, u32 done,
+		     struct exo_xn_disk_dev **last)
+{
+	struct exo_xn_binding *binding = begin(env, io, false);
+	u32 n = min(io->count - done, MASK_BLOCKS);
+	struct exo_xn_disk_dev *disk;
+	int ret = 0;
+
+	if (IS_ERR(binding))
+		return PTR_ERR(binding);
+	disk = binding->disk;
+	if (*last != disk) {
+		if (*last)
+			exo_xn_disk_put(*last);
+		kref_get(&disk->ref);
+		*last = disk;
+	}
+	if (io->kind == EXO_XN_IO_DISCARD && !bdev_max_discard_sectors(disk->bdev.bdev))
+		ret = -EOPNOTSUPP;
+	else if (n)
+		ret = zero(disk, binding->block + io->offset + done, n);
+	exo_xn_binding_end(binding);
+	return ret ?: n;
+}
+
+/*
+ * ZERO, DISCARD, FLUSH. There may be much to do: each piece is an I/O of its own, so that who frees the blocks, and has the
+ * disk's lock, waits for one piece, however many there are (INV-XN-18).
+ */
+static int sleeping(struct exo_env *env, const struct exo_xn_io *io)
+{
+	bool durable = io->kind == EXO_XN_IO_FLUSH || io->flags & EXO_XN_IO_DURABLE;
+	struct exo_xn_disk_dev *disk = NULL;
+	u32 done = 0;
+	int ret;
+
+	do {
+		ret = zero_next(env, io, done, &disk);
+		done += max(ret, 0);
+		if (ret > 0 && done < io->count && fatal_signal_pending(current))
+			ret = -EINTR;
+	} while (ret > 0 && done < io->count);
+	if (ret >= 0)
+		ret = durable ? commit_written(disk) : 0;
+	if (disk)
+		exo_xn_disk_put(disk);
+	return ret;
+}
+
+/* Commands ----------------------------------------------------------------------------------- */
+
+static __always_inline int check(const struct exo_xn_io *io)
+{
+	u32 flags = io->kind == EXO_XN_IO_WRITE || io->kind == EXO_XN_IO_ZERO ? EXO_XN_IO_DURABLE : 0;
+
+	if (io->flags & ~flags)
+		return -EINVAL;
+	if (io->kind == EXO_XN_IO_FLUSH)
+		return io->offset || io->count || io->frames ? -EINVAL : 0;
+	if (io->kind < EXO_XN_IO_READ || io->kind > EXO_XN_IO_DISCARD || !io->count)
+		return -EINVAL;
+	if (is_transfer(io))
+		return io->count > EXO_XN_IO_BLOCKS ? -EINVAL : 0;
+	return io->frames ? -EINVAL : 0;
+}
+
 /**
  * exo_xn_io_op() - EXO_XN_IO, and wait for it
  * @env: whose binding and frames
@@ -655,15 +675,16 @@ int exo_xn_io_op(struct exo_env *env, void *arg)
 	int ret;
 
 	ret = check(io);
-	if (!ret && is_transfer(io))
-		ret = copy_frames(io, frames);
+	if (ret)
+		return ret;
+	if (!is_transfer(io))
+		return sleeping(env, io);
+	ret = copy_frames(io, frames);
 	if (ret)
 		return ret;
 	binding = begin(env, io, false);
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
-	if (!is_transfer(io))
-		return sleeping(binding, io);
 	disk = binding->disk;
 	kref_get(&disk->ref);
 	init_completion(&wait.done);
@@ -695,12 +716,7 @@ static noinline int uring_many(struct exo_env *env, const struct exo_xn_io *io,
 
 static noinline int uring_sleeping(struct exo_env *env, const struct exo_xn_io *io, bool nowait)
 {
-	struct exo_xn_binding *binding;
-
-	if (nowait)
-		return -EAGAIN;
-	binding = begin(env, io, nowait);
-	return IS_ERR(binding) ? PTR_ERR(binding) : sleeping(binding, io);
+	return nowait ? -EAGAIN : sleeping(env, io);
 }
 
 /**
