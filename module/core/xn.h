@@ -336,13 +336,14 @@ void exo_xn_limit(struct exo_xn *xn, u64 bytes);
 
 /*
  * core/xn_unit.c: load a unit that @parent owns (or the root's own). ENOENT, EACCES, EINVAL, EIO, ENOMEM.
- * Who isn't held may be given back by the next call that loads, changes or shows anything.
+ * It may be given back by the next call that loads, changes or shows anything; who is held still has his generation.
  */
 int exo_xn_unit_load(struct exo_xn *xn, u32 root, u64 parent, u64 block, struct exo_xn_unit **out);
 struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block);
 /* Whoever keeps a pointer to a unit beyond the disk lock (to look at its generation) holds it. */
 void exo_xn_unit_get(struct exo_xn_unit *unit);
 void exo_xn_unit_put(struct exo_xn *xn, struct exo_xn_unit *unit);
+int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit);
 bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct exo_xn_who *who,
 		u32 right, u32 slot, u64 block, u32 count);
 /* 0: @unit owns all of these as data and @who may; else -ENOENT, -EACCES */

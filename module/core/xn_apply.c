@@ -301,6 +301,7 @@ static void publish_death(struct exo_xn *xn, struct exo_xn_core_root *root, stru
 	unit->flags |= EXO_XN_UNIT_DEAD;
 	unit->pub.generation = ++xn->generation;
 	exo_xn_unit_charge(xn, unit);
+	exo_xn_unit_bury(xn, unit);
 	exo_xn_list_add(&root->dirty, &unit->dirty);
 }
 

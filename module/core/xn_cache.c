@@ -8,8 +8,8 @@
  * back by its number alone. Stubs are bounded, too: of the root that has most of them leaves are forgotten,
  * and whoever wants these again reads his way down from the root (-ENOENT).
  *
- * What differs from its home stays, until a checkpoint has written it. So does what is held: a binding's
- * unit, and the map of its blocks, at which completions look without a lock (INV-XN-25).
+ * What differs from its home stays, until a checkpoint has written it. So does the map of blocks that are bound, at
+ * which completions look without a lock (INV-XN-25). Of a binding's unit a stub stays, whose generation is looked at.
  */
 #include "core/xn_core.h"
 
@@ -58,9 +58,22 @@ void exo_xn_unit_unstub(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 	xn->roots[unit->pub.root]->nr_stubs--;
 }
 
+/*
+ * Of a unit that was freed, its bytes aren't wanted when they are those of its home: else who frees much and doesn't commit
+ * keeps all of that in memory, and pays for a few entries of the map (INV-XN-25). Context: disk lock.
+ */
+void exo_xn_unit_bury(struct exo_xn *xn, struct exo_xn_core_unit *unit)
+{
+	if (!(unit->flags & EXO_XN_UNIT_DEAD) || exo_xn_listed(&unit->home))
+		return;
+	exo_xn_mem_free(xn, unit->base);
+	unit->base = NULL;
+	exo_xn_unit_charge(xn, unit);
+}
+
 static bool unit_is_clean(const struct exo_xn_core_unit *unit)
 {
-	return unit->pub.now && !unit->base && !unit->holds && !unit->touched &&
+	return unit->pub.now && !unit->base && !unit->touched &&
 	       !(unit->flags & (EXO_XN_UNIT_NEW | EXO_XN_UNIT_DEAD)) &&
 	       !exo_xn_listed(&unit->dirty) && !exo_xn_listed(&unit->home);
 }
@@ -112,7 +125,7 @@ static void forget_stubs(struct exo_xn *xn, struct exo_xn_core_root *root, u64 l
 	for (at = root->units.prev; at != &root->units && root->nr_stubs > leave; at = before) {
 		before = at->prev;
 		unit = exo_xn_entry(at, struct exo_xn_core_unit, root);
-		if (!(unit->flags & EXO_XN_UNIT_STUB) || unit->children || unit->touched)
+		if (!(unit->flags & EXO_XN_UNIT_STUB) || unit->children || unit->touched || unit->holds)
 			continue;
 		exo_xn_unit_remove(xn, unit);
 		exo_xn_unit_drop(xn, unit);

@@ -269,6 +269,7 @@ int exo_xn_super_write(struct exo_xn *xn);
 void exo_xn_unit_charge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_uncharge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_unstub(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+void exo_xn_unit_bury(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_shrink(struct exo_xn *xn);
 
 /* core/xn_map.c */

@@ -380,6 +380,7 @@ static int write_homes(struct exo_xn *xn)
 			return ret;
 		exo_xn_list_del(&unit->home);
 		unit_at_home(xn, unit);
+		exo_xn_unit_bury(xn, unit);
 	}
 	while (xn->home_maps.next != &xn->home_maps) {
 		map = exo_xn_entry(xn->home_maps.next, struct exo_xn_map_block, home);

@@ -395,6 +395,20 @@ int exo_xn_unit_wake(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 }
 
 /**
+ * exo_xn_unit_again() - have the bytes of a unit that is held
+ * @xn: disk
+ * @unit: held; it may have been given back, or freed
+ *
+ * Context: disk lock; may read, allocate, run grafts. Return: 0; -ESTALE: it was freed; as exo_xn_unit_wake().
+ */
+int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit)
+{
+	struct exo_xn_core_unit *core = core_of(unit);
+
+	return core->flags & (EXO_XN_UNIT_DEAD | EXO_XN_UNIT_GONE) ? -ESTALE : exo_xn_unit_wake(xn, core);
+}
+
+/**
  * exo_xn_unit_find() - a unit that has been read, and not been forgotten since
  * @xn: disk
  * @root: number

@@ -257,7 +257,9 @@ static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32
 		return 0;	/* another one: the next look says what it is */
 	if (binding->stale)
 		return -ESTALE;
-	ret = binding->unit->now ? check_unit(disk->xn, binding, binding->unit) : -ESTALE;
+	ret = exo_xn_unit_again(disk->xn, binding->unit);
+	if (!ret)
+		ret = check_unit(disk->xn, binding, binding->unit);
 	if (!ret)
 		WRITE_ONCE(binding->generation, binding->unit->generation);
 	return ret == -ENOENT ? -ESTALE : ret;

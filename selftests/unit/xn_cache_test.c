@@ -60,7 +60,7 @@ TEST(exo_xn_cache__units_are_given_back)
 	host_end(&h);
 }
 
-/* A binding's unit stays, and is the same one. */
+/* Of a binding's unit a stub stays, of the same generation; its bytes come back. The map of its blocks stays. */
 TEST(exo_xn_cache__what_is_held_stays)
 {
 	struct exo_xn_unit *held;
@@ -78,13 +78,27 @@ TEST(exo_xn_cache__what_is_held_stays)
 	exo_xn_limit(h.xn, 0);
 	for (i = 0; i < 100; i++)
 		CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
-	CHECK(held->now);
+	CHECK(!held->now);
+	CHECK_EQ(h.xn->nr_stubs, 1);
+	CHECK_EQ(held->generation, generation);
+	CHECK_EQ(exo_xn_bind_check(h.xn, held, &host_user, AT + UNITS + 1, 1, EXO_RIGHT_READ), -ENOENT);
+	h.fail_alloc = 1;
+	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ENOMEM);
+	h.fail_alloc = 0;
+	CHECK_EQ(exo_xn_unit_again(h.xn, held), 0);
+	CHECK_EQ(exo_xn_bind_check(h.xn, held, &host_user, AT + UNITS + 1, 1, EXO_RIGHT_READ), 0);
 	CHECK_EQ(held->generation, generation);
 	exo_xn_written(h.xn, AT + UNITS + 1, 1);
 	CHECK_EQ(exo_xn_readable(h.xn, AT + UNITS + 1, 1), 1);
 	CHECK_EQ(h.xn->nr_maps_in, 1);
 	CHECK_EQ(exo_xn_commit_written(h.xn), 0);
 	exo_xn_map_unhold(h.xn, AT + UNITS + 1, 1);
+	/* Freed, it doesn't come back. */
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT + 1, 0, AT + UNITS + 1, 1, EXO_XN_DATA), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), 1, AT + 1, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ESTALE);
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ESTALE);
 	exo_xn_unit_put(h.xn, held);
 	exo_xn_limit(h.xn, 0);
 	exo_xn_shrink(h.xn);
@@ -151,6 +165,34 @@ TEST(exo_xn_cache__uncommitted_changes_are_bounded)
 	CHECK_EQ(h.xn->budgets, 0);
 	write.parent = exo_xn_root(h.xn, root[n])->block;
 	CHECK_EQ(exo_xn_apply(h.xn, &host_user, root[n], &write, 1, &step, &bad), 0);
+	host_end(&h);
+}
+
+/* Units that were freed and not committed: what the log doesn't need of them isn't kept. */
+TEST(exo_xn_cache__freed_units_take_no_memory)
+{
+	struct host h;
+	u32 i;
+
+	begin(&h);
+	for (i = 0; i < UNITS; i++) {
+		CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT + i, 0, AT + UNITS + i, 1, EXO_XN_DATA), 0);
+		CHECK_EQ(host_commit(&h), 0);
+	}
+	exo_xn_limit(h.xn, LIMIT);
+	for (i = 0; i < UNITS; i++) {
+		CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), i, AT + i, 1, EXO_XN_SELF), 0);
+		CHECK(h.xn->memory <= LIMIT + LIMIT / 8);
+	}
+	/* They are there as before the changes, and can be freed once more. */
+	host_crash(&h);
+	CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
+	for (i = 0; i < UNITS; i++) {
+		CHECK(host_load(&h, host_root_block(&h), AT + i));
+		CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), i, AT + i, 1, EXO_XN_SELF), 0);
+	}
+	CHECK_EQ(host_commit(&h), 0);
+	CHECK_EQ(exo_xn_root(h.xn, h.root)->blocks, 1);
 	host_end(&h);
 }
 
