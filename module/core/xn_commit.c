@@ -39,7 +39,8 @@ static void snap_pending(void *to, struct exo_xn_core_root *root, u64 block, u64
 	(void)root;
 	for (; count; block += n, count -= n) {
 		n = exo_xn_map_span(to, block, count, &map, &slot);
-		snap(to, map);
+		if (map)
+			snap(to, map);
 	}
 }
 
@@ -100,6 +101,8 @@ static void publish_pending(void *to, struct exo_xn_core_root *root, u64 block, 
 
 	for (; count; block += n, count -= n) {
 		n = exo_xn_map_span(xn, block, count, &map, &slot);
+		if (!map)
+			continue;
 		for (i = slot; i < slot + n; i++) {
 			if ((map->now[i] & EXO_XN_ENTRY_ROOT) != root->pub.number)
 				continue;

@@ -102,7 +102,7 @@ static void emit_extent(struct exo_xn_tx *tx, u32 root, u64 block, u64 count)
 	for (; count; block += n, count -= n) {
 		n = exo_xn_map_span(tx->xn, block, count, &map, &slot);
 		for (i = 0; i < n; i++) {
-			bool any = entry_of(map, slot + i, root, &entry);
+			bool any = map && entry_of(map, slot + i, root, &entry);
 
 			if (any && !tx->blocks)
 				tx->taken += !!(entry & EXO_XN_ENTRY_TAKEN) -
@@ -119,7 +119,10 @@ static void emit_extent(struct exo_xn_tx *tx, u32 root, u64 block, u64 count)
 	emit_run(tx, block - run, run, is);
 }
 
-/* Call with each stretch of the root's pending blocks once, although they overlap. */
+/*
+ * Call with each stretch of the root's pending blocks once, although they overlap. Their map needn't be in memory: what one
+ * change did another may have taken back, and then there is nothing to say of it.
+ */
 void exo_xn_each_pending(struct exo_xn_core_root *root, void *to,
 			 void (*call)(void *to, struct exo_xn_core_root *root, u64 block, u64 count))
 {

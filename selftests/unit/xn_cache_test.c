@@ -168,6 +168,38 @@ TEST(exo_xn_cache__uncommitted_changes_are_bounded)
 	host_end(&h);
 }
 
+/* What a change did to the map another took back: the map may be given back, and a commit says nothing of it. */
+TEST(exo_xn_cache__a_map_that_is_as_before)
+{
+	struct exo_xn_extent e = { AT + UNITS, 1, EXO_XN_DATA }, none = {};
+	struct exo_xn_step_core steps[2] = {
+		{ .kind = EXO_XN_LINK, .parent = AT + 1, .from = AT, .block = AT + UNITS, .count = 1, .slot = EXO_XN_DATA },
+		{ .kind = EXO_XN_WRITE, .parent = AT + 1, .offset = sizeof(e), .length = sizeof(e), .bytes = (const u8 *)&e },
+	};
+	struct host h;
+	u32 step, i;
+	u64 bad;
+
+	begin(&h);
+	CHECK_EQ(exo_xn_checkpoint(h.xn), 0);
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, 2, &step, &bad), 0);
+	steps[0].kind = EXO_XN_UNLINK;
+	steps[1].bytes = (const u8 *)&none;
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, 2, &step, &bad), 0);
+	exo_xn_limit(h.xn, 0);
+	for (i = 0; i < 4; i++)
+		CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
+	CHECK_EQ(h.xn->nr_maps_in, 0);
+	CHECK_EQ(host_commit(&h), 0);
+	host_crash(&h);
+	CHECK_EQ(host_map(&h, AT + UNITS), EXO_XN_MINE);
+	CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
+	CHECK(host_load(&h, host_root_block(&h), AT));
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT, 0, AT + UNITS, 1, EXO_XN_DATA), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	host_end(&h);
+}
+
 /* Units that were freed and not committed: what the log doesn't need of them isn't kept. */
 TEST(exo_xn_cache__freed_units_take_no_memory)
 {
