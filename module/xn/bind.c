@@ -248,13 +248,19 @@ static int check_unit(struct exo_xn *xn, const struct exo_xn_binding *binding,
 /* Under the disk's lock: what is in its list stays. */
 static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32 number)
 {
-	struct exo_xn_binding *binding = xa_load(&env->xn->bindings, number);
+	struct exo_xn_binding *binding;
+	bool other;
 	int ret;
 
+	/* One of another disk may be gone at once. */
+	rcu_read_lock();
+	binding = xa_load(&env->xn->bindings, number);
+	other = binding && binding->disk != disk;
+	rcu_read_unlock();
 	if (!binding)
 		return -ENOENT;
-	if (binding->disk != disk)
-		return 0;	/* another one: the next look says what it is */
+	if (other)
+		return 0;	/* the next look says what it is */
 	if (binding->stale)
 		return -ESTALE;
 	ret = exo_xn_unit_again(disk->xn, binding->unit);
