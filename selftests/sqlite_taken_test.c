@@ -3,6 +3,9 @@
  * The memory that processes share in the SQLite VFS: taken from them by force, with its disk, or because there is no
  * more; what is left of it when all have closed.
  */
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "../libexo/sqlite/vfs_format.h"
 #include "sqlite_share_setup.h"
 
@@ -99,15 +102,18 @@ static void write_meanwhile(void *arg)
 {
 	const struct taken *taken = arg;
 	struct turns *turns = test_shared(sizeof(*turns));
+	int ret, status;
 	sqlite3 *db;
 	pid_t pid;
-	int ret;
 
 	turns_init(turns);
 	db = vfs_open(0, "crowd.db");
 	sql(db, NULL, "UPDATE t SET n=1");
 	pid = test_spawn(look_later, turns);
 	test_sync_wait(&turns->ready);
+	kill(pid, SIGSTOP);
+	ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	ASSERT_TRUE(WIFSTOPPED(status));
 	take_by_force();
 	ASSERT_EQ(xt_unbind(root_fd, taken->entry), 0);
 	ret = sqlite3_exec(db, "UPDATE t SET n=n+1", NULL, NULL, NULL);
@@ -117,13 +123,14 @@ static void write_meanwhile(void *arg)
 	if (!is_io_error(ret))
 		FAIL("the same again: %d", ret);
 	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
-	/* The other one may still have what nobody else can have. */
+	/* The other one still has what nobody else can have, and can't know. */
 	ret = sqlite3_open("crowd.db", &db);
 	if (ret == SQLITE_OK)
 		ret = sqlite3_exec(db, "SELECT n FROM t", NULL, NULL, NULL);
 	if (ret != SQLITE_CANTOPEN && !is_io_error(ret))
-		FAIL("before all have closed it: %d", ret);
+		FAIL("before all have given it up: %d", ret);
 	sqlite3_close(db);
+	kill(pid, SIGCONT);
 	test_sync_post(&turns->taken);
 	test_sync_wait(&turns->closed);
 	db = db_open("crowd.db");
@@ -154,6 +161,85 @@ TEST(taken__io_error)
 		test_join(test_spawn(write_meanwhile, &taken[i]));
 		ASSERT_EQ(registry(disk)->entries, 0);
 		ASSERT_EQ(registry(disk)->lost, 1);
+		old.size = sizeof(old);
+		old.flags = EXO_QUOTA_MIN;
+		t_quota_set(root_fd, &old);
+		end(disk);
+	}
+}
+
+/* Is in the middle of a transaction, and does nothing. */
+static void idle(void *arg)
+{
+	struct turns *turns = arg;
+	long long n;
+	sqlite3 *db;
+	int ret;
+
+	db = vfs_open(0, "crowd.db");
+	sql(db, NULL, "PRAGMA cache_size=5; BEGIN IMMEDIATE; UPDATE t SET n=n+100");
+	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<100) "
+		      "INSERT INTO log SELECT randomblob(2000) FROM c");
+	test_sync_post(&turns->ready);
+	test_sync_wait(&turns->taken);
+	ret = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	if (!is_io_error(ret))
+		FAIL("a transaction whose locks others had: %d", ret);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+	db = db_open("crowd.db");
+	n = number(db, "SELECT n FROM t");
+	ASSERT_GE(n, 1);
+	ASSERT_LT(n, 100);
+	ASSERT_EQ(number(db, "SELECT count(*) FROM log"), 0);
+	check_integrity(db);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void go_on(void *arg)
+{
+	uint64_t start = test_now_ns();
+	sqlite3 *db;
+	int ret;
+
+	(void)arg;
+	use_vfs(0);
+	do {
+		if (test_late(start, 20000))
+			FAIL("who does nothing keeps others out");
+		test_sleep_ms(1);
+		ret = sqlite3_open("crowd.db", &db);
+		if (ret == SQLITE_OK)
+			ret = sqlite3_exec(db, "UPDATE t SET n=n+1", NULL, NULL, NULL);
+		ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+	} while (ret != SQLITE_OK);
+}
+
+/* Catches: a process that does nothing and keeps all others out, or goes on with what isn't its own any more (V8). */
+TEST_LONG(taken__from_one_who_is_idle, 120)
+{
+	static const struct taken taken[] = { { "wal", 0, 0 }, { "delete", 0, 0 }, { "wal", 32, 0 } };
+	struct turns *turns = test_shared(sizeof(*turns));
+	struct crowd crowd;
+	struct exo_quota old;
+	uint32_t disk, entry, i;
+	pid_t pid;
+
+	for (i = 0; i < 3; i++) {
+		disk = set_up();
+		old = t_quota(root_fd, 0);
+		turns_init(turns);
+		crowd = (struct crowd){ taken[i].journal, 0 };
+		test_join(test_spawn(crowd_begin, &crowd));
+		no_minimum();
+		ASSERT_EQ(hold_page(disk, taken[i].page, &entry), 0);
+		pid = test_spawn(idle, turns);
+		test_sync_wait(&turns->ready);
+		take_by_force();
+		ASSERT_EQ(xt_unbind(root_fd, entry), 0);
+		test_join(test_spawn(go_on, NULL));
+		test_sync_post(&turns->taken);
+		test_join(pid);
+		ASSERT_EQ(registry(disk)->entries, 0);
 		old.size = sizeof(old);
 		old.flags = EXO_QUOTA_MIN;
 		t_quota_set(root_fd, &old);

@@ -265,6 +265,11 @@ void cache_unpin_gone(char *memory);
 void cache_put(struct block *block);
 /* Frames are short: so many go, in whole slabs, if they can; and no more are taken. How many went. */
 uint32_t cache_give(uint32_t wanted);
+/*
+ * What the user is guaranteed isn't asked back, nor taken. Beyond that, when he takes so many more, somebody must listen; a thread
+ * makes all of a program's memory allocation dearer. False: nobody can.
+ */
+bool cache_listen(uint32_t more);
 int cache_open(void);
 void cache_close(void);
 

@@ -139,6 +139,20 @@ static void on_revoke(const struct exo_revoke *revoke, void *ctx)
 	pthread_mutex_unlock(&vfs.lock);
 }
 
+/* What processes share may have been in that frame: others wait for those who don't know yet (V8). */
+static void on_event(struct exo_env *env, const struct exo_event *event, void *ctx)
+{
+	struct volume *volume;
+
+	(void)ctx;
+	if (event->type != EXO_EVENT_CAP_REVOKED)
+		return;
+	pthread_mutex_lock(&vfs.lock);
+	for (volume = vfs.env == env ? vfs.volumes : NULL; volume; volume = volume->next)
+		share_told(volume->share, (uint32_t)event->arg[0]);
+	pthread_mutex_unlock(&vfs.lock);
+}
+
 int cache_open(void)
 {
 	int ret = slab_new();
@@ -146,6 +160,7 @@ int cache_open(void)
 	if (ret)
 		return ret;
 	exo_env_on_revoke(vfs.env, on_revoke, NULL);
+	exo_env_on_event(vfs.env, on_event, NULL);
 	return 0;
 }
 
@@ -155,25 +170,24 @@ void cache_close(void)
 		slab_free(vfs.slabs);
 }
 
-/*
- * What the user is guaranteed isn't asked back. Only beyond that somebody must listen; a thread
- * makes all of a program's memory allocation dearer.
- */
-static bool may_grow(void)
+bool cache_listen(uint32_t more)
 {
 	struct exo_env_status status;
 	struct exo_quota quota;
 
-	if (vfs.frames + SLAB > vfs.limit || vfs.scarce)
-		return false;
 	if (vfs.service)
 		return true;
 	if (!exo_env_status(vfs.env, &status) &&
 	    !exo_quota_get(vfs.env, status.out_uid, 0, &quota) &&
-	    quota.min >= quota.out_frames + SLAB)
+	    quota.min >= quota.out_frames + more)
 		return true;
 	vfs.service = !exo_env_service_start(vfs.env);
 	return vfs.service;
+}
+
+static bool may_grow(void)
+{
+	return vfs.frames + SLAB <= vfs.limit && !vfs.scarce && cache_listen(SLAB);
 }
 
 /* Blocks ------------------------------------------------------------------------------------- */

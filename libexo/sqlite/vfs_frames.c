@@ -102,21 +102,29 @@ static int make_entry(struct volume *volume, uint64_t unit, uint64_t block, stru
 			    EXO_XN_ENTRY_MEMORY, out);
 }
 
-static int get(struct share *share, uint32_t page)
+/* A number of a page's entry. */
+static int find_entry(struct volume *volume, uint32_t page, struct exo_xn_entry *out)
 {
-	struct volume *volume = share->volume;
-	struct exo_xn_entry entry;
 	uint64_t unit, block;
 	int ret;
 
 	ret = extent_where(volume->names, page, &unit, &block);
 	if (!ret)
-		ret = make_entry(volume, unit, block, &entry);
+		ret = make_entry(volume, unit, block, out);
 	if (ret == -ENOENT) {
 		ret = extent_path(volume->names);
 		if (!ret)
-			ret = make_entry(volume, unit, block, &entry);
+			ret = make_entry(volume, unit, block, out);
 	}
+	return ret;
+}
+
+static int get(struct share *share, uint32_t page)
+{
+	struct exo_xn_entry entry;
+	int ret;
+
+	ret = find_entry(share->volume, page, &entry);
 	if (ret)
 		return ret;
 	share->entry[page] = entry.out_entry;
@@ -144,7 +152,36 @@ int frames_get(struct share *share, uint32_t page, uint32_t count)
 			return ret;
 		}
 	}
+	cache_listen(0);
 	return 0;
+}
+
+/* Others have another frame by this page's name, or are told that it was taken. It may still be mapped here. */
+static bool is_gone(struct share *share, uint32_t page)
+{
+	struct exo_xn_entry again;
+	bool other;
+	int ret;
+
+	ret = find_entry(share->volume, page, &again);
+	if (ret)
+		return ret == -ESTALE;
+	other = again.out_frame != share->frame[page];
+	if (other)
+		exo_mem_drop(vfs.env, &again.out_frame, 1, NULL);
+	exo_xn_unbind(vfs.xn, again.out_entry);
+	return other;
+}
+
+void frames_told(struct share *share, uint32_t frame)
+{
+	uint32_t page;
+
+	for (page = 0; page < SHARE_PAGES; page++)
+		if (share->entry[page] && share->frame[page] == frame && is_gone(share, page))
+			break;
+	if (page < SHARE_PAGES)
+		frames_lose(share);
 }
 
 /* Views ---------------------------------------------------------------------------------------- */

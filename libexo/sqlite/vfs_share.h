@@ -108,6 +108,9 @@ struct share_file *share_file(struct share *share, uint32_t index);
 /* Nobody's any more, but for the versions, which go on. */
 void share_file_reset(struct share *share, uint32_t index);
 
+/* This frame was taken from somebody: if it is one of these, all of them are lost. */
+void frames_told(struct share *share, uint32_t frame);
+
 /* What is shared is lost, and the seat given up: nothing may be written. With vfs.lock. */
 void share_leave(struct share *share);
 static inline bool share_lost(struct share *share)
@@ -116,6 +119,15 @@ static inline bool share_lost(struct share *share)
 		return false;
 	share_leave(share);
 	return true;
+}
+
+/* A capability of a frame was revoked, perhaps of one of these. With vfs.lock. */
+static inline void share_told(struct share *share, uint32_t frame)
+{
+	if (share_lost(share))
+		return;
+	frames_told(share, frame);
+	share_lost(share);
 }
 
 /*
