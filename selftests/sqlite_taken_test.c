@@ -247,6 +247,56 @@ TEST_LONG(taken__from_one_who_is_idle, 120)
 	}
 }
 
+/* Of one whose process is ending, after some of his numbers are gone: a page of the head, and a seat in it. */
+static uint32_t hold_seat(uint32_t disk, uint32_t page, uint32_t slot)
+{
+	struct exo_xn_entry_lock lock = { .size = sizeof(lock), .flags = EXO_XN_LOCK_TRY, .slots = 1U << slot,
+					  .mode = EXO_XN_EXCLUSIVE };
+
+	ASSERT_EQ(hold_page(disk, page, &lock.entry), 0);
+	ASSERT_EQ(t_ioctl(root_fd, EXO_XN_ENTRY_LOCK, &lock), 0);
+	return lock.entry;
+}
+
+static void lock_for_ever(void *arg)
+{
+	struct turns *turns = arg;
+	sqlite3 *db;
+
+	db = vfs_open(0, "crowd.db");
+	sql(db, NULL, "BEGIN EXCLUSIVE; UPDATE t SET n=1");
+	test_sync_post(&turns->ready);
+	for (;;)
+		pause();
+}
+
+/* Catches: new pages beside those of one who is about to end, taken for what processes share. */
+TEST(open__while_another_ends)
+{
+	struct turns *turns = test_shared(sizeof(*turns));
+	struct crowd crowd = { "delete", 0 };
+	uint32_t disk = set_up(), entry;
+	int status;
+	pid_t pid;
+
+	turns_init(turns);
+	test_join(test_spawn(crowd_begin, &crowd));
+	/* The first page is new, and seat 16 is taken. */
+	entry = hold_seat(disk, 1, 0);
+	test_join(test_spawn(go_on, NULL));
+	ASSERT_EQ(xt_unbind(root_fd, entry), 0);
+	/* All others are new, in the first one it says who has locks, and seat 1 is taken. */
+	pid = test_spawn(lock_for_ever, turns);
+	test_sync_wait(&turns->ready);
+	entry = hold_seat(disk, 0, 1);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	test_join(test_spawn(go_on, NULL));
+	ASSERT_EQ(xt_unbind(root_fd, entry), 0);
+	ASSERT_EQ(registry(disk)->entries, 0);
+	end(disk);
+}
+
 struct storm {
 	const char *journal;
 	volatile uint64_t sure, unsure;

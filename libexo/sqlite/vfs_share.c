@@ -3,8 +3,8 @@
  * What processes share. See vfs_share.h.
  *
  * Who takes a seat has lock START of the entry of the volume's directory meanwhile; who has seat n has lock n % 16 of the entry of
- * page n / 16 as long as he lives. Who takes a seat and finds nobody begins with zeros: so nothing is left of one who died
- * while he was doing that; of the others nothing is left anyway, their frames went with them.
+ * page n / 16 as long as he lives. Who takes a seat and finds nobody, or a page that is new, begins with zeros: so nothing is left of
+ * one who died while he was doing that; of the others nothing is left anyway, their frames went with them.
  *
  * Whoever has the guard changes locks in single stores, so that its death leaves nothing half done.
  */
@@ -13,7 +13,7 @@
 
 #include "vfs.h"
 
-#define MAGIC 0x3248534c5145ULL	/* of this layout: other versions must not meet */
+#define MAGIC 0x3348534c5145ULL	/* of this layout: other versions must not meet */
 #define SPINS 1000U
 #define START 1U	/* a lock, as a bit */
 
@@ -209,7 +209,7 @@ static void let_go(uint32_t *word, uint32_t seat)
 	__atomic_compare_exchange_n(word, &found, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Nobody has a seat. */
+/* Nobody uses what is shared. */
 static void begin(struct share *share)
 {
 	uint32_t i;
@@ -217,20 +217,26 @@ static void begin(struct share *share)
 	memset(head(share), 0, SHARED_BYTES);
 	head(share)->magic = MAGIC;
 	head(share)->dir = 1;
-	for (i = 0; i < VFS_FILES; i++)
+	for (i = 0; i < VFS_FILES; i++) {
 		head(share)->file[i].data = head(share)->file[i].map = 1;
+		head(share)->file[i].begun = 1;
+	}
 }
 
 /*
- * Versions are never 0: such a page is new, because the others, who had it, are about to end. With the guard.
+ * Whoever uses what is shared has all pages of the head. If one of them is new, those whose seats are taken are about to end, and have
+ * given some of their numbers up already: nothing that the other pages say is anybody's.
  */
-static void records_heal(struct share *share)
+static bool any_new(const struct share *share)
 {
 	uint32_t i;
 
+	if (!head(share)->magic)
+		return true;
 	for (i = 0; i < VFS_FILES; i++)
-		if (!head(share)->file[i].data)
-			head(share)->file[i].data = head(share)->file[i].map = 1;
+		if (!head(share)->file[i].begun)
+			return true;
+	return false;
 }
 
 /* All seats of an entry at once: mostly nobody has any. */
@@ -277,7 +283,7 @@ static int take_seat(struct share *share)
 
 	if (ret)
 		return ret;
-	if (!others) {
+	if (!others || any_new(share)) {
 		begin(share);
 	} else {
 		if (head(share)->magic != MAGIC)
@@ -288,7 +294,6 @@ static int take_seat(struct share *share)
 		if (ret)
 			return ret;
 		reap(share, share->seat);
-		records_heal(share);
 		ret = share_unguard(share);
 		if (ret)
 			return ret;

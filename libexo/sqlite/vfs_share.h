@@ -42,6 +42,7 @@
  * @unflushed: blocks were written, and nobody has waited until they are durable
  * @uncommitted: units were changed, and nobody has committed since
  * @reserved, @pending, @exclusive: seat + 1 that has the lock
+ * @begun: not 0; of a page that is new it is 0
  * @shared: seats that have SHARED
  * @users: seats that have it open
  * @shm_users: seats that have its WAL memory
@@ -56,7 +57,7 @@ struct share_file {
 	uint32_t state;
 	uint32_t nr_segments;
 	uint32_t unflushed, uncommitted;
-	uint16_t reserved, pending, exclusive, unused;
+	uint16_t reserved, pending, exclusive, begun;
 	uint64_t shared;
 	uint64_t users;
 	uint64_t shm_users;
