@@ -8,17 +8,12 @@
 
 #include <exo/libexo.h>
 
+#include "good.h"
 #include "graft_embed.h"
 #include "harness.h"
 #include "lib.h"
 
 #define CHECK(condition) ASSERT_TRUE(condition)
-#define GOOD(call) \
-	do { \
-		int good_ = (call); \
-		if (good_ < 0) \
-			FAIL("%s: %s (%d)", #call, exo_strerror(good_), good_); \
-	} while (0)
 #define WORDS (EXO_XN_BLOCK / 8)
 
 uint32_t test_pool_frames = 1024;

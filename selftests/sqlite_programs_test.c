@@ -10,20 +10,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "good.h"
 #include "harness.h"
 #include "lib.h"
-
-#include <exo/libexo.h>
 
 #define DIR "/tmp/sqlite-programs"
 #define OUTPUT DIR "/output"
 #define WORDS 24
-#define GOOD(call) \
-	do { \
-		int good_ = (call); \
-		if (good_ < 0) \
-			FAIL("%s: %s (%d)", #call, exo_strerror(good_), good_); \
-	} while (0)
 
 #ifndef TEST_VFS
 #define TEST_VFS "exo"

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 
+#include "good.h"
 #include "harness.h"
 #include "lib.h"
 
@@ -17,12 +18,6 @@
 #define MANY_PUTS 150	/* then the machine may die */
 #define MANY_DAYS 40
 #define MORE 30		/* puts after that */
-#define GOOD(call) \
-	do { \
-		int good_ = (call); \
-		if (good_ < 0) \
-			FAIL("%s: %s (%d)", #call, exo_strerror(good_), good_); \
-	} while (0)
 
 uint32_t test_pool_frames = 1024;
 
