@@ -4,6 +4,7 @@
  *
  *	vfs.c		what SQLite asks about names; registration, fork
  *	vfs_file.c	what SQLite asks of an open file
+ *	vfs_lock.c	the file's locks
  *	vfs_wal.c	the WAL's shared memory and its locks
  *	vfs_volume.c	volumes: their roots, directories
  *	vfs_extent.c	a file's units: its blocks and its size
@@ -282,6 +283,8 @@ int flush_file(struct file *file, uint32_t flags);
 int flush_read(struct file *file, uint32_t index, const uint32_t *frames, uint32_t count);
 int flush_write(struct file *file, uint32_t index, const uint32_t *frames, uint32_t count,
 		bool durable);
+/* Nobody may see less than what was written. */
+int flush_back(struct file *file);
 /* All that is dirty, with FUA if @durable. */
 int flush_dirty(struct file *file, bool durable);
 uint32_t flush_runs(struct file *file);
@@ -312,6 +315,13 @@ static inline int file_look(struct file *file)
 		return 0;
 	return file_catch_up(file);
 }
+
+/* vfs_lock.c */
+int lock_file(sqlite3_file *base, int level);
+int lock_unlock(sqlite3_file *base, int level);
+int lock_check_reserved(sqlite3_file *base, int *out_reserved);
+/* With vfs.lock. 0 or -errno: of what was written back. */
+int lock_give(struct conn *conn, int level);
 
 /* vfs_wal.c */
 int wal_map(sqlite3_file *base, int region, int size, int extend, void volatile **out);

@@ -254,172 +254,6 @@ static int on_size(sqlite3_file *base, sqlite3_int64 *out_size)
 	return ret ? vfs_code(ret, SQLITE_IOERR_FSTAT) : SQLITE_OK;
 }
 
-/* Locks -------------------------------------------------------------------------------------- */
-
-static bool held_by_other(struct share *share, uint16_t holder)
-{
-	return holder && holder != share_seat(share) + 1 &&
-	       share_alive(share, share_bit(holder - 1U));
-}
-
-/* This process' lock of the file; with the guard. */
-static int lock_shared(struct file *file, struct share *share, int level)
-{
-	struct share_file *shared = file->shared;
-	uint16_t me = (uint16_t)(share_seat(share) + 1);
-
-	switch (level) {
-	case SQLITE_LOCK_SHARED:
-		if (held_by_other(share, shared->pending) ||
-		    held_by_other(share, shared->exclusive))
-			return SQLITE_BUSY;
-		shared->shared |= share_bit(share_seat(share));
-		return SQLITE_OK;
-	case SQLITE_LOCK_RESERVED:
-		if (held_by_other(share, shared->reserved))
-			return SQLITE_BUSY;
-		shared->reserved = me;
-		return SQLITE_OK;
-	default:
-		if (held_by_other(share, shared->pending) ||
-		    held_by_other(share, shared->reserved))
-			return SQLITE_BUSY;
-		shared->pending = me;
-		file->level = SQLITE_LOCK_PENDING;
-		if (share_alive(share, shared->shared))
-			return SQLITE_BUSY;
-		shared->exclusive = me;
-		return SQLITE_OK;
-	}
-}
-
-static int lock_locked(struct conn *conn, int level)
-{
-	struct file *file = conn->file;
-	struct share *share = file->volume->share;
-	int ret;
-
-	if ((conn->level != file->level &&
-	     (file->level >= SQLITE_LOCK_PENDING || level > SQLITE_LOCK_SHARED)))
-		return SQLITE_BUSY;
-	if (level == SQLITE_LOCK_SHARED &&
-	    (file->level == SQLITE_LOCK_SHARED || file->level == SQLITE_LOCK_RESERVED)) {
-		conn->level = SQLITE_LOCK_SHARED;
-		file->nr_shared++;
-		return SQLITE_OK;
-	}
-	if (share_guard(share))
-		return SQLITE_IOERR_LOCK;
-	if (level == SQLITE_LOCK_EXCLUSIVE && file->nr_shared > 1) {
-		/* Readers in this process; nobody new may come. */
-		ret = held_by_other(share, file->shared->pending) ||
-		      held_by_other(share, file->shared->reserved);
-		if (!ret) {
-			file->shared->pending = (uint16_t)(share_seat(share) + 1);
-			file->level = SQLITE_LOCK_PENDING;
-		}
-		ret = SQLITE_BUSY;
-	} else {
-		ret = lock_shared(file, share, level);
-	}
-	if (share_unguard(share))
-		return SQLITE_IOERR_LOCK;
-	if (ret == SQLITE_OK) {
-		file->nr_shared += level == SQLITE_LOCK_SHARED;
-		conn->level = file->level = level;
-	} else if (file->level == SQLITE_LOCK_PENDING) {
-		conn->level = SQLITE_LOCK_PENDING;
-	}
-	return ret;
-}
-
-static int on_lock(sqlite3_file *base, int level)
-{
-	struct conn *conn = (struct conn *)base;
-	int ret = SQLITE_OK;
-
-	if (conn->level >= level)
-		return SQLITE_OK;
-	pthread_mutex_lock(&vfs.lock);
-	ret = lock_locked(conn, level);
-	pthread_mutex_unlock(&vfs.lock);
-	return ret;
-}
-
-/* Nobody may see less than what was written. */
-static int write_back(struct file *file)
-{
-	if (file->nr_dirty || (file->kind == VFS_KIND_PLAIN && file->size != file->said))
-		return flush_file(file, 0);
-	return 0;
-}
-
-static int unlock_locked(struct conn *conn, int level)
-{
-	struct file *file = conn->file;
-	struct share *share = file->volume->share;
-	struct share_file *shared = file->shared;
-	int ret = 0;
-
-	if (conn->level > SQLITE_LOCK_SHARED) {
-		ret = write_back(file);
-		if (!share_guard(share)) {
-			if (shared->exclusive == share_seat(share) + 1)
-				shared->exclusive = 0;
-			if (shared->pending == share_seat(share) + 1)
-				shared->pending = 0;
-			if (shared->reserved == share_seat(share) + 1)
-				shared->reserved = 0;
-			shared->shared |= share_bit(share_seat(share));
-			share_unguard(share);
-		}
-		file->level = conn->level = SQLITE_LOCK_SHARED;
-	}
-	if (level == SQLITE_LOCK_NONE) {
-		if (!--file->nr_shared) {
-			if (!share_guard(share)) {
-				shared->shared &= ~share_bit(share_seat(share));
-				share_unguard(share);
-			}
-			file->level = SQLITE_LOCK_NONE;
-		}
-		conn->level = SQLITE_LOCK_NONE;
-	}
-	return ret;
-}
-
-static int on_unlock(sqlite3_file *base, int level)
-{
-	struct conn *conn = (struct conn *)base;
-	int ret;
-
-	if (conn->level <= level)
-		return SQLITE_OK;
-	pthread_mutex_lock(&vfs.lock);
-	ret = unlock_locked(conn, level);
-	pthread_mutex_unlock(&vfs.lock);
-	return ret ? vfs_code(ret, SQLITE_IOERR_UNLOCK) : SQLITE_OK;
-}
-
-static int on_check_reserved(sqlite3_file *base, int *out_reserved)
-{
-	struct file *file = of(base);
-	struct share *share = file->volume->share;
-	int ret = 0;
-
-	pthread_mutex_lock(&vfs.lock);
-	*out_reserved = file->level > SQLITE_LOCK_SHARED;
-	if (!*out_reserved && file->shared->reserved) {
-		ret = share_guard(share);
-		if (!ret) {
-			*out_reserved = held_by_other(share, file->shared->reserved);
-			ret = share_unguard(share);
-		}
-	}
-	pthread_mutex_unlock(&vfs.lock);
-	return ret ? vfs_code(ret, SQLITE_IOERR_CHECKRESERVEDLOCK) : SQLITE_OK;
-}
-
 /* Pages in place ------------------------------------------------------------------------------- */
 
 static int on_fetch(sqlite3_file *base, sqlite3_int64 at, int count, void **out_page)
@@ -482,7 +316,7 @@ static int write_all(struct file *file)
 	if (share_lost(file->volume->share))
 		return -EIO;
 
-	return ret ? ret : write_back(file);
+	return ret ? ret : flush_back(file);
 }
 
 static int control_locked(struct conn *conn, int op, void *arg)
@@ -575,7 +409,7 @@ static int on_close(sqlite3_file *base)
 
 	pthread_mutex_lock(&vfs.lock);
 	if (conn->level)
-		ret = unlock_locked(conn, SQLITE_LOCK_NONE);
+		ret = lock_give(conn, SQLITE_LOCK_NONE);
 	if (conn->has_shm) {
 		pthread_mutex_unlock(&vfs.lock);
 		wal_unmap(base, 0);
@@ -588,7 +422,7 @@ static int on_close(sqlite3_file *base)
 			share_unguard(file->volume->share);
 		}
 		if (file->kind == VFS_KIND_PLAIN && !file->deleted && !ret)
-			ret = write_back(file);
+			ret = flush_back(file);
 		if (file->deleted)
 			file_free(file);
 		else if (conn->delete_on_close && file->kind == VFS_KIND_PLAIN)
@@ -606,9 +440,9 @@ const sqlite3_io_methods file_methods = {
 	.xTruncate = on_truncate,
 	.xSync = on_sync,
 	.xFileSize = on_size,
-	.xLock = on_lock,
-	.xUnlock = on_unlock,
-	.xCheckReservedLock = on_check_reserved,
+	.xLock = lock_file,
+	.xUnlock = lock_unlock,
+	.xCheckReservedLock = lock_check_reserved,
 	.xFileControl = on_control,
 	.xSectorSize = on_sector,
 	.xDeviceCharacteristics = on_characteristics,

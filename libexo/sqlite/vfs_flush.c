@@ -195,3 +195,10 @@ int flush_file(struct file *file, uint32_t flags)
 		return extent_commit(file);
 	return file->shared->unflushed ? flush_wait(file) : 0;
 }
+
+int flush_back(struct file *file)
+{
+	if (file->nr_dirty || (file->kind == VFS_KIND_PLAIN && file->size != file->said))
+		return flush_file(file, 0);
+	return 0;
+}
