@@ -36,7 +36,7 @@ static void same_answers(unsigned int page_size, const char *journal, uint32_t f
 {
 	struct script script = {
 		.journal = journal, .page_size = page_size, .cache_size = 60,
-		.steps = frames ? 2 : test_rounds(3, 1), .seed = test_seed(),
+		.steps = test_rounds(frames ? 2 : 3, frames ? 2 : 3), .seed = test_seed(),
 	};
 	uint64_t *digest = test_shared(sizeof(*digest)), expected;
 	const char *dir = work_dir();
@@ -167,19 +167,21 @@ TEST(attach__two_databases)
 /* Catches: a disk or a quota that is full and breaks a database, or isn't SQLITE_FULL. */
 static void fill_up(void *arg)
 {
+	unsigned int more = test_slow() > 1 ? 400 : 200;
 	long long rows, had = 0;
+	char text[160];
 	sqlite3 *db;
 	int ret;
 
+	snprintf(text, sizeof(text), "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<%u) "
+		 "INSERT INTO t SELECT randomblob(4000) FROM c", more);
 	db = vfs_open(0, "full.db");
 	sql(db, NULL, "PRAGMA journal_mode=%s; CREATE TABLE t(b)", (char *)arg);
 	do {
 		rows = number(db, "SELECT count(*) FROM t");
 		ASSERT_GE(rows, had);
 		had = rows;
-		ret = sqlite3_exec(db, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c "
-				   "WHERE i<200) INSERT INTO t SELECT randomblob(4000) FROM c",
-				   NULL, NULL, NULL);
+		ret = sqlite3_exec(db, text, NULL, NULL, NULL);
 	} while (ret == SQLITE_OK);
 	ASSERT_EQ(ret, SQLITE_FULL);
 	ASSERT_GT(had, 0);
@@ -279,6 +281,133 @@ TEST(fetch__in_place)
 
 	test_join(test_spawn(use_pages_in_place, NULL));
 	end(disk);
+}
+
+/* Pages that are several blocks: another process writes, this one reads them in place. */
+struct pages {
+	unsigned int size;
+	uint32_t frames;
+	struct test_sync written, read;
+};
+
+#define PAGE_ROWS 4000
+
+static void write_pages(void *arg)
+{
+	struct pages *pages = arg;
+	sqlite3 *db;
+
+	db = vfs_open(0, "pages.db");
+	sql(db, NULL, "PRAGMA page_size=%u; PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, b)",
+	    pages->size);
+	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<%u) "
+		      "INSERT INTO t SELECT i, printf('%%.*c', 500, 'x') FROM c", PAGE_ROWS);
+	sql(db, NULL, "PRAGMA wal_checkpoint(truncate)");
+	test_sync_post(&pages->written);
+	test_sync_wait(&pages->read);
+	sql(db, NULL, "UPDATE t SET b=b||'y'");
+	test_sync_post(&pages->written);
+	test_sync_wait(&pages->read);
+	sql(db, NULL, "PRAGMA wal_checkpoint(truncate)");
+	test_sync_post(&pages->written);
+	test_sync_wait(&pages->read);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The sum of all, and of how many pages; @copies: at most so many of them were copied. */
+static void read_all(sqlite3 *db, const struct pages *pages, long long length, uint64_t copies)
+{
+	struct exo_sqlite_vfs_stats before = figures(), after;
+
+	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"), PAGE_ROWS * length);
+	after = figures();
+	if (pages->frames)
+		return;
+	ASSERT_LE(after.copied - before.copied, copies);
+	ASSERT_GE(after.fetched - before.fetched, PAGE_ROWS * 500 / pages->size - copies);
+}
+
+static void give_frames(void)
+{
+	uint64_t had = figures().frames, start = test_now_ns();
+	uint32_t asked;
+
+	ASSERT_EQ(t_revoke(root_fd, env_of(root_fd, getpid()).out_env, 256, 20000, &asked), 0);
+	ASSERT_GT(asked, 0);
+	while (figures().frames + asked > had) {
+		if (test_late(start, 10000))
+			FAIL("%llu frames, %llu were there, %u were asked for", (unsigned long long)figures().frames,
+			     (unsigned long long)had, asked);
+		test_sleep_ms(1);
+	}
+}
+
+static void read_pages(void *arg)
+{
+	struct pages *pages = arg;
+	/* What was read before SQLite knew the size of a page is put together once. */
+	uint64_t first = 32 * 4096 / pages->size;
+	sqlite3 *db;
+
+	test_sync_wait(&pages->written);
+	db = vfs_open(pages->frames, "pages.db");
+	sql(db, NULL, "PRAGMA mmap_size=1000000000; PRAGMA cache_size=10");
+	read_all(db, pages, 500, first);
+	read_all(db, pages, 500, 0);
+	test_sync_post(&pages->read);
+	test_sync_wait(&pages->written);
+	/* It is in the WAL. */
+	ASSERT_EQ(number(db, "SELECT sum(length(b)) FROM t"), PAGE_ROWS * 501);
+	test_sync_post(&pages->read);
+	test_sync_wait(&pages->written);
+	read_all(db, pages, 501, first);
+	read_all(db, pages, 501, 0);
+	if (!pages->frames) {
+		give_frames();
+		read_all(db, pages, 501, first);
+		read_all(db, pages, 501, first);
+	}
+	check_integrity(db);
+	test_note("pages of %u, %s frames: %llu in place, %llu copied", pages->size, pages->frames ? "few" : "enough",
+		  (unsigned long long)figures().fetched, (unsigned long long)figures().copied);
+	test_sync_post(&pages->read);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+static void pages_in_place(unsigned int size, uint32_t frames)
+{
+	struct pages *pages = test_shared(sizeof(*pages));
+	uint32_t disk = set_up(), old;
+	pid_t writer, reader;
+
+	old = guarantee(root_fd, 0);
+	pages->size = size;
+	pages->frames = frames;
+	test_sync_init(&pages->written);
+	test_sync_init(&pages->read);
+	writer = test_spawn(write_pages, pages);
+	reader = test_spawn(read_pages, pages);
+	test_join(reader);
+	test_join(writer);
+	guarantee(root_fd, old);
+	end(disk);
+}
+
+/* Catches: large pages that are copied each time; that are old after another's commit; frames in use that are given away. */
+TEST_LONG(fetch__8192, 90)
+{
+	pages_in_place(8192, 0);
+}
+
+TEST_LONG(fetch__65536, 90)
+{
+	pages_in_place(65536, 0);
+}
+
+/* Catches: a page of which the clock takes some blocks. */
+TEST_LONG(fetch__few_frames, 90)
+{
+	pages_in_place(16384, 128);
 }
 
 /* Crashes -------------------------------------------------------------------------------------- */

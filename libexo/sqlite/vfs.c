@@ -142,7 +142,7 @@ static void after_fork_child(void)
 	vfs.xn = NULL;
 	vfs.slabs = vfs.hand_slab = NULL;
 	vfs.free = NULL;
-	vfs.frames = vfs.hand = vfs.zero_frame = 0;
+	vfs.frames = vfs.nr_free = vfs.hand = vfs.zero_frame = 0;
 	vfs.service = vfs.scarce = false;
 	pthread_mutex_unlock(&vfs.lock);
 }

@@ -5,6 +5,7 @@
  *	vfs.c		what SQLite asks about names; registration, fork
  *	vfs_file.c	what SQLite asks of an open file
  *	vfs_lock.c	the file's locks
+ *	vfs_fetch.c	pages in place
  *	vfs_wal.c	the WAL's shared memory and its locks
  *	vfs_volume.c	volumes: their roots, directories
  *	vfs_extent.c	a file's units: its blocks and its size
@@ -50,21 +51,23 @@ struct file;
 /**
  * struct block - a frame with a block of a file
  * @file: NULL: none
- * @next_free: in vfs.free
+ * @next_free, @prev_free: in vfs.free
  * @index: block of the file
  * @frame: the frame
  * @pins: pages that SQLite uses in place
+ * @span: of such a page that begins here, how many blocks it has
  * @dirty: newer than the disk; in @file->dirty
  * @used: since the hand came by
  * @gone: not in @file->map any more, though SQLite uses it
  */
 struct block {
 	struct file *file;
-	struct block *next_free;
+	struct block *next_free, *prev_free;
 	char *memory;
 	uint32_t index;
 	uint32_t frame;
 	uint32_t pins;
+	uint32_t span;
 	bool dirty;
 	bool used;
 	bool gone;
@@ -192,6 +195,7 @@ struct vfs {
 	struct slab *hand_slab;
 	uint32_t hand;
 	uint32_t frames;
+	uint32_t nr_free;
 	uint32_t limit;
 	bool service;
 	bool scarce;
@@ -262,8 +266,15 @@ int cache_dirty(struct block *block);
 void cache_drop(struct file *file, uint32_t from);
 /* The clean ones go: another process wrote. */
 void cache_forget(struct file *file);
-void cache_unpin_gone(char *memory);
-void cache_put(struct block *block);
+/* Whose memory this is, or NULL. */
+struct block *cache_at(const char *memory);
+/*
+ * So many blocks with their frames side by side, of no file, pinned: for cache_place(), after which they are where others were;
+ * or, without, for cache_unpin() alone. NULL: there are none.
+ */
+struct block *cache_group(uint32_t count);
+int cache_place(struct file *file, uint32_t index, struct block *first, uint32_t count);
+void cache_unpin(struct block *first, uint32_t count);
 /* Frames are short: so many go, in whole slabs, if they can; and no more are taken. How many went. */
 uint32_t cache_give(uint32_t wanted);
 /*
@@ -272,7 +283,6 @@ uint32_t cache_give(uint32_t wanted);
  */
 bool cache_listen(uint32_t more);
 int cache_open(void);
-void cache_close(void);
 
 /* vfs_flush.c */
 #define FLUSH_FEW 3U	/* so many requests with FUA are cheaper than a flush behind them */
@@ -322,6 +332,10 @@ int lock_unlock(sqlite3_file *base, int level);
 int lock_check_reserved(sqlite3_file *base, int *out_reserved);
 /* With vfs.lock. 0 or -errno: of what was written back. */
 int lock_give(struct conn *conn, int level);
+
+/* vfs_fetch.c */
+int fetch_page(sqlite3_file *base, sqlite3_int64 at, int count, void **out_page);
+int fetch_done(sqlite3_file *base, sqlite3_int64 at, void *page);
 
 /* vfs_wal.c */
 int wal_map(sqlite3_file *base, int region, int size, int extend, void volatile **out);

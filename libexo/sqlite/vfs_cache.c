@@ -16,23 +16,33 @@
 
 static void free_push(struct block *block)
 {
+	block->prev_free = NULL;
 	block->next_free = vfs.free;
+	if (vfs.free)
+		vfs.free->prev_free = block;
 	vfs.free = block;
+	vfs.nr_free++;
+}
+
+static void free_take(struct block *block)
+{
+	if (block->prev_free)
+		block->prev_free->next_free = block->next_free;
+	else
+		vfs.free = block->next_free;
+	if (block->next_free)
+		block->next_free->prev_free = block->prev_free;
+	vfs.nr_free--;
 }
 
 static void put(struct block *block)
 {
-	if (!block->gone && block->file->map[block->index] == block)
+	if (block->file && !block->gone && block->file->map[block->index] == block)
 		block->file->map[block->index] = NULL;
 	block->gone = false;
 	block->file = NULL;
 	block->used = false;
 	free_push(block);
-}
-
-void cache_put(struct block *block)
-{
-	put(block);
 }
 
 /* Slabs -------------------------------------------------------------------------------------- */
@@ -74,19 +84,15 @@ err_free:
 static void slab_free(struct slab *slab)
 {
 	struct slab **at = &vfs.slabs;
-	struct block **free_at = &vfs.free;
+	uint32_t i;
 
 	while (*at != slab)
 		at = &(*at)->next;
 	*at = slab->next;
 	vfs.hand_slab = vfs.slabs;
 	vfs.hand = 0;
-	while (*free_at) {
-		if (*free_at >= slab->block && *free_at < slab->block + SLAB)
-			*free_at = (*free_at)->next_free;
-		else
-			free_at = &(*free_at)->next_free;
-	}
+	for (i = 0; i < SLAB; i++)
+		free_take(&slab->block[i]);
 	exo_window_unmap(slab->window);
 	exo_mem_free(vfs.env, slab->frames, SLAB, NULL);
 	vfs.frames -= SLAB;
@@ -164,12 +170,6 @@ int cache_open(void)
 	return 0;
 }
 
-void cache_close(void)
-{
-	while (vfs.slabs)
-		slab_free(vfs.slabs);
-}
-
 bool cache_listen(uint32_t more)
 {
 	struct exo_env_status status;
@@ -230,25 +230,23 @@ static struct block *take(void)
 
 	if (!vfs.free && may_grow() && slab_new())
 		vfs.scarce = true;
-	block = vfs.free;
-	if (block) {
-		vfs.free = block->next_free;
-		return block;
-	}
-	block = sweep();
+	block = vfs.free ? vfs.free : sweep();
 	if (!block)
 		return NULL;
 	if (block->file)
 		put(block);
-	vfs.free = block->next_free;
+	free_take(block);
 	return block;
 }
 
+/* The file's table has room for this one. */
 static int map_grow(struct file *file, uint32_t index)
 {
 	uint32_t room = file->map_room ? file->map_room : MAP_FIRST;
 	struct block **map;
 
+	if (index < file->map_room)
+		return 0;
 	while (room <= index)
 		room *= 2;
 	map = realloc(file->map, room * sizeof(*map));
@@ -260,27 +258,27 @@ static int map_grow(struct file *file, uint32_t index)
 	return 0;
 }
 
-/* A block's place: not there yet. */
-static int add(struct file *file, uint32_t index, struct block **out_block)
+static void place(struct block *block, struct file *file, uint32_t index)
 {
-	struct block *block;
-	int ret;
-
-	if (index >= file->map_room) {
-		ret = map_grow(file, index);
-		if (ret)
-			return ret;
-	}
-	block = take();
-	if (!block)
-		return -ENOMEM;
 	block->file = file;
 	block->index = index;
 	block->used = true;
 	file->map[index] = block;
 	if (index >= file->map_end)
 		file->map_end = index + 1;
-	*out_block = block;
+}
+
+/* A block's place: not there yet. */
+static int add(struct file *file, uint32_t index, struct block **out_block)
+{
+	int ret = map_grow(file, index);
+
+	if (ret)
+		return ret;
+	*out_block = take();
+	if (!*out_block)
+		return -ENOMEM;
+	place(*out_block, file, index);
 	return 0;
 }
 
@@ -422,20 +420,120 @@ void cache_forget(struct file *file)
 			leave(file, i);
 }
 
-/* A page that SQLite used in place, of a block that has left its file's table since. */
-void cache_unpin_gone(char *memory)
+struct block *cache_at(const char *memory)
 {
-	struct block *block;
 	struct slab *slab;
 
 	for (slab = vfs.slabs; slab; slab = slab->next) {
 		size_t at = (size_t)(memory - slab->block[0].memory);
 
-		if (at >= SLAB * VFS_BLOCK)
-			continue;
-		block = &slab->block[at / VFS_BLOCK];
-		if (block->pins && !--block->pins && block->gone)
-			put(block);
-		return;
+		if (at < SLAB * VFS_BLOCK)
+			return &slab->block[at / VFS_BLOCK];
 	}
+	return NULL;
+}
+
+/* Frames side by side, for pages that are more than a block ------------------------------------------- */
+
+static bool may_go(struct block *first, uint32_t count, bool flush)
+{
+	struct block *block;
+	bool used = false, dirty = false;
+
+	for (block = first; block < first + count; block++) {
+		if (block->pins)
+			return false;
+		used |= block->used;
+		dirty |= block->dirty;
+		block->used = false;
+	}
+	if (!dirty || used || !flush)
+		return !dirty && !used;
+	for (block = first; block < first + count; block++)
+		if (block->dirty && flush_file(block->file, FLUSH_EVICT))
+			return false;
+	/* That may have had need of blocks itself. */
+	for (block = first; block < first + count; block++)
+		if (block->dirty || block->pins)
+			return false;
+	return true;
+}
+
+/* As sweep(). */
+static struct block *sweep_group(uint32_t count)
+{
+	uint32_t left = 2 * vfs.frames / count;
+	struct block *first;
+
+	for (; left; left--) {
+		vfs.hand = (vfs.hand + count - 1) / count * count;
+		if (vfs.hand >= SLAB) {
+			vfs.hand = 0;
+			vfs.hand_slab = vfs.hand_slab->next ? vfs.hand_slab->next : vfs.slabs;
+		}
+		first = &vfs.hand_slab->block[vfs.hand];
+		vfs.hand += count;
+		if (may_go(first, count, left < vfs.frames / count))
+			return first;
+	}
+	return NULL;
+}
+
+static struct block *free_group(struct slab *slab, uint32_t count)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < SLAB; i++) {
+		n = slab->block[i].file || slab->block[i].pins ? 0 : n + 1;
+		if ((i + 1) % count)
+			continue;
+		if (n >= count)
+			return &slab->block[i + 1 - count];
+		n = 0;
+	}
+	return NULL;
+}
+
+struct block *cache_group(uint32_t count)
+{
+	struct block *first = free_group(vfs.hand_slab, count), *block;
+
+	if (!first && vfs.nr_free < vfs.frames / 2 && may_grow()) {
+		if (slab_new())
+			vfs.scarce = true;
+		else
+			first = vfs.slabs->block;
+	}
+	if (!first)
+		first = sweep_group(count);
+	for (block = first; first && block < first + count; block++) {
+		if (block->file)
+			put(block);
+		free_take(block);
+		block->pins = 1;
+	}
+	return first;
+}
+
+int cache_place(struct file *file, uint32_t index, struct block *first, uint32_t count)
+{
+	uint32_t i;
+
+	if (map_grow(file, index + count - 1))
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		if (file->map[index + i])
+			put(file->map[index + i]);
+		place(first + i, file, index + i);
+	}
+	return 0;
+}
+
+void cache_unpin(struct block *first, uint32_t count)
+{
+	struct block *block;
+
+	for (block = first; block < first + count; block++)
+		if (block->pins && !--block->pins && (block->gone || !block->file))
+			put(block);
 }

@@ -254,57 +254,6 @@ static int on_size(sqlite3_file *base, sqlite3_int64 *out_size)
 	return ret ? vfs_code(ret, SQLITE_IOERR_FSTAT) : SQLITE_OK;
 }
 
-/* Pages in place ------------------------------------------------------------------------------- */
-
-static int on_fetch(sqlite3_file *base, sqlite3_int64 at, int count, void **out_page)
-{
-	struct conn *conn = (struct conn *)base;
-	struct file *file = conn->file;
-	uint32_t in = (uint32_t)(at % VFS_BLOCK);
-	struct block *block;
-	int ret;
-
-	*out_page = NULL;
-	/* A page that is more than a block isn't in one piece. */
-	if (at + count > conn->mmap_size || in + (uint32_t)count > VFS_BLOCK)
-		return SQLITE_OK;
-	pthread_mutex_lock(&vfs.lock);
-	ret = file_look(file);
-	if (!ret && (uint64_t)(at + count) <= file->size) {
-		ret = cache_read(file, (uint32_t)(at / VFS_BLOCK), 1, &block);
-		if (!ret) {
-			block->pins++;
-			*out_page = block->memory + in;
-			vfs.stats.fetched++;
-		}
-		ret = 0;	/* it will be read, and the error be seen, then */
-	}
-	pthread_mutex_unlock(&vfs.lock);
-	return ret ? vfs_code(ret, SQLITE_IOERR_MMAP) : SQLITE_OK;
-}
-
-static int on_unfetch(sqlite3_file *base, sqlite3_int64 at, void *page)
-{
-	struct file *file = of(base);
-	uint32_t index = (uint32_t)(at / VFS_BLOCK);
-	struct block *block;
-	char *memory;
-
-	if (!page)
-		return SQLITE_OK;
-	memory = (char *)page - at % VFS_BLOCK;
-	pthread_mutex_lock(&vfs.lock);
-	block = index < file->map_room ? file->map[index] : NULL;
-	if (likely(block && block->memory == memory))
-		block->pins--;
-	else
-		cache_unpin_gone(memory);
-	pthread_mutex_unlock(&vfs.lock);
-	return SQLITE_OK;
-}
-
-/* The rest ------------------------------------------------------------------------------------- */
-
 /*
  * All of a database goes to the disk, so that it outlives the process. SQLite may have written the WAL's index, by which others
  * learn of the transaction, where nobody will find it (V8).
@@ -450,6 +399,6 @@ const sqlite3_io_methods file_methods = {
 	.xShmLock = wal_lock,
 	.xShmBarrier = wal_barrier,
 	.xShmUnmap = wal_unmap,
-	.xFetch = on_fetch,
-	.xUnfetch = on_unfetch,
+	.xFetch = fetch_page,
+	.xUnfetch = fetch_done,
 };

@@ -54,6 +54,7 @@ int exo_sqlite_vfs_register(const struct exo_sqlite_vfs_opts *opts);
  * @hits: blocks found in frames
  * @frames: held now
  * @fetched: pages given without a copy
+ * @copied: pages that were wanted so, and had to be copied
  */
 struct exo_sqlite_vfs_stats {
 	uint64_t reads, blocks_read;
@@ -62,6 +63,7 @@ struct exo_sqlite_vfs_stats {
 	uint64_t hits;
 	uint64_t frames;
 	uint64_t fetched;
+	uint64_t copied;
 };
 
 /* 0; -ENODEV: not registered. */
