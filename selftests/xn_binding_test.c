@@ -137,15 +137,17 @@ static void *zero_all(void *arg)
 TEST(data__zero_ends_where_blocks_are_freed)
 {
 	struct zeroer z = { .fd = t_open() };
-	uint32_t frames[EXO_XN_IO_BLOCKS], disk, round, i, cut = 0;
+	uint32_t frames[EXO_XN_IO_BLOCKS], disk, round, i, n, cut = 0;
 	uint64_t block;
 	pthread_t thread;
 
 	disk = setup_data(z.fd, ZEROED, &block, &z.binding);
 	t_alloc_any(z.fd, frames, EXO_XN_IO_BLOCKS);
 	for (round = 0; round < 20 && !cut; round++) {
-		for (i = 0; i < ZEROED; i += EXO_XN_IO_BLOCKS)
-			ASSERT_EQ(xt_io(z.fd, EXO_XN_IO_WRITE, z.binding, i, frames, ZEROED - i < EXO_XN_IO_BLOCKS ? ZEROED - i : EXO_XN_IO_BLOCKS, 0), 0);
+		for (i = 0; i < ZEROED; i += n) {
+			n = ZEROED - i < EXO_XN_IO_BLOCKS ? ZEROED - i : EXO_XN_IO_BLOCKS;
+			ASSERT_EQ(xt_io(z.fd, EXO_XN_IO_WRITE, z.binding, i, frames, n, 0), 0);
+		}
 		z.begun = false;
 		ASSERT_EQ(pthread_create(&thread, NULL, zero_all, &z), 0);
 		while (!z.begun)
