@@ -2,6 +2,9 @@
 /*
  * Every allocation failing once in every operation on raw disks, see failnth.h.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "failnth.h"
 #include "xn_lib.h"
 
@@ -313,6 +316,8 @@ TEST_LONG(data__each_command, 300)
 	disk_end();
 }
 
+/* The buffer registry -------------------------------------------------------------------------- */
+
 static uint32_t number_of_entry;
 
 /* The registry begins anew with each attach; the unit must be read again before it is named. */
@@ -348,20 +353,35 @@ static void registry_empty(void)
 	ASSERT_EQ(munmap(table, EXO_XN_REG_BYTES), 0);
 }
 
+/* Of a data block, or of the unit itself. */
+static int entry_as(int who, uint32_t flags, uint32_t *out)
+{
+	bool is_unit = flags & EXO_XN_ENTRY_UNIT;
+	struct exo_xn_entry cmd = { .size = sizeof(cmd), .flags = flags, .disk = disk, .root = number,
+				    .block = is_unit ? at : block, .parent = at, .rights = RW };
+	int ret = t_ioctl(who, EXO_XN_ENTRY, &cmd);
+
+	*out = cmd.out_entry;
+	return ret;
+}
+
+static uint32_t entry_flags = EXO_XN_ENTRY_FRAME;
+
 static int call_entry(void)
 {
-	struct exo_xn_entry cmd = { .size = sizeof(cmd), .flags = EXO_XN_ENTRY_FRAME, .disk = disk, .root = number,
-				    .block = block, .parent = at, .rights = RW };
-	int ret = t_ioctl(fd, EXO_XN_ENTRY, &cmd);
-
-	number_of_entry = cmd.out_entry;
-	return ret;
+	return entry_as(fd, entry_flags, &number_of_entry);
 }
 
 static void undo_entry(void)
 {
 	ASSERT_EQ(xt_unbind(fd, number_of_entry), 0);
 	registry_empty();
+}
+
+/* Others have it. */
+static void undo_entry_second(void)
+{
+	ASSERT_EQ(xt_unbind(fd, number_of_entry), 0);
 }
 
 static int entry_io(uint32_t kind, uint32_t flags)
@@ -414,9 +434,143 @@ static void undo_entry_lock(void)
 
 static int call_speculate(void)
 {
-	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 1, .block = block };
+	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 4, .block = block };
 
 	return t_ioctl(fd, EXO_XN_SPECULATE, &cmd);
+}
+
+/* Numbers that go: their locks with them, and what is dirty is written by somebody else. */
+static int call_release(void)
+{
+	return xt_unbind(fd, number_of_entry);
+}
+
+static void undo_release(void)
+{
+	registry_empty();
+	ASSERT_EQ(call_entry(), 0);
+	ASSERT_EQ(call_entry_lock(), 0);
+	if (entry_flags == EXO_XN_ENTRY_FRAME)
+		ASSERT_EQ(entry_io(EXO_XN_ENTRY_DIRTY, 0), 0);
+}
+
+/* Somebody else has the lock, and gives it back when somebody waits for it, or soon would. */
+static uint32_t others_entry;
+static atomic_uint wanted, given;
+
+static int others_lock(uint32_t mode)
+{
+	struct exo_xn_entry_lock cmd = { .size = sizeof(cmd), .entry = others_entry, .slots = 5, .mode = mode };
+
+	return t_ioctl(other, EXO_XN_ENTRY_LOCK, &cmd);
+}
+
+static void *give_lock(void *arg)
+{
+	for (;;) {
+		unsigned int now = wanted;
+
+		if (now == ~0U)
+			return NULL;
+		if (now != given) {
+			test_sleep_ms(3);
+			ASSERT_EQ(others_lock(EXO_XN_UNLOCK), 0);
+			given = now;
+		}
+		test_sleep_ms(1);
+	}
+}
+
+static int call_lock_wait(void)
+{
+	if (wanted == given)
+		wanted++;
+	return call_entry_lock();
+}
+
+static void undo_lock_wait(void)
+{
+	undo_entry_lock();
+	while (wanted != given)
+		test_sleep_ms(1);
+	ASSERT_EQ(others_lock(EXO_XN_EXCLUSIVE), 0);
+}
+
+static void sweep_lock_wait(const char *what)
+{
+	pthread_t thread;
+
+	ASSERT_EQ(entry_as(other, entry_flags, &others_entry), 0);
+	ASSERT_EQ(others_lock(EXO_XN_EXCLUSIVE), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, give_lock, NULL), 0);
+	sweep(what, call_lock_wait, undo_lock_wait, 0);
+	wanted = ~0U;
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	wanted = given = 0;
+	ASSERT_EQ(xt_unbind(other, others_entry), 0);
+}
+
+/* The registry's frame is asked for, and taken if it isn't given. */
+static uint32_t frames_without;
+
+static int call_force(void)
+{
+	uint32_t asked;
+	int ret = t_revoke(fd, 0, 1, 20, &asked);
+
+	if (!ret)
+		ASSERT_EQ(asked, 1);
+	return ret;
+}
+
+static void wait_taken(void)
+{
+	uint64_t start = test_now_ns();
+
+	while (t_quota(fd, 0).out_frames != frames_without) {
+		if (test_late(start, 5000))
+			FAIL("the frame is still there");
+		test_sleep_ms(1);
+	}
+}
+
+/* Whoever had memory that was taken has no other. */
+static void undo_force(void)
+{
+	wait_taken();
+	ASSERT_EQ(xt_unbind(fd, number_of_entry), 0);
+	ASSERT_EQ(call_entry(), 0);
+}
+
+static void undo_entry_taken(void)
+{
+	ASSERT_EQ(call_force(), 0);
+	wait_taken();
+	ASSERT_EQ(xt_unbind(fd, number_of_entry), 0);
+}
+
+/* What entries of this kind allow, but for I/O. */
+static void each_entry(const char *kind, uint32_t flags, unsigned int least)
+{
+	char what[64];
+
+	entry_flags = flags;
+	registry_empty();
+	snprintf(what, sizeof(what), "%s: entry", kind);
+	sweep(what, call_entry, undo_entry, least);
+	ASSERT_EQ(entry_as(other, flags, &others_entry), 0);
+	snprintf(what, sizeof(what), "%s: entry that others have", kind);
+	sweep(what, call_entry, undo_entry_second, 2);
+	ASSERT_EQ(xt_unbind(other, others_entry), 0);
+	registry_empty();
+	ASSERT_EQ(call_entry(), 0);
+	snprintf(what, sizeof(what), "%s: lock", kind);
+	sweep(what, call_entry_lock, undo_entry_lock, 0);
+	snprintf(what, sizeof(what), "%s: wait for a lock", kind);
+	sweep_lock_wait(what);
+	snprintf(what, sizeof(what), "%s: release", kind);
+	sweep(what, call_release, undo_release, 0);
+	undo_entry();
 }
 
 /* Catches: an entry that is half there, a frame or a lock that nobody has, when there is no memory (INV-REQ-7). */
@@ -429,12 +583,52 @@ TEST_LONG(registry__each_command, 300)
 	undo_bind();
 	sweep("mmap of the table", call_table, undo_table, 2);
 	registry_empty();
-	sweep("entry", call_entry, undo_entry, 8);
 	sweep("speculate", call_speculate, registry_empty, 5);
 	ASSERT_EQ(call_entry(), 0);
 	sweep("entry, read", call_entry_read, undo_entry_io, 0);
 	sweep("entry, durable write", call_entry_write, undo_entry_write, 1);
-	sweep("entry, lock", call_entry_lock, undo_entry_lock, 0);
 	undo_entry();
+	disk_end();
+}
+
+/* Catches: the same of entries whose frame is memory, and of units; a number that is there when it was refused (INV-XN-28). */
+TEST_LONG(registry__each_kind_of_entry, 400)
+{
+	disk_setup();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	each_entry("block", EXO_XN_ENTRY_FRAME, 8);
+	each_entry("memory", EXO_XN_ENTRY_MEMORY, 8);
+	each_entry("unit", EXO_XN_ENTRY_UNIT, 5);
+	each_entry("number only", 0, 5);
+	disk_end();
+}
+
+/* Catches: a frame that is half taken, or that is charged to somebody for ever, when there is no memory (INV-XN-24). */
+TEST_LONG(registry__frames_taken, 300)
+{
+	static const uint32_t kinds[] = { EXO_XN_ENTRY_FRAME, EXO_XN_ENTRY_MEMORY };
+	struct exo_quota quota, none = { .size = sizeof(none), .flags = EXO_QUOTA_MIN };
+	uint32_t i;
+
+	disk_setup();
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, 4, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	for (i = 0; i < 64; i++)
+		ASSERT_EQ(t_free1(fd, frames[i]), 0);
+	quota = t_quota(fd, 0);
+	t_quota_set(fd, &none);
+	frames_without = quota.out_frames;
+	for (i = 0; i < 2; i++) {
+		entry_flags = kinds[i];
+		registry_empty();
+		ASSERT_EQ(call_entry(), 0);
+		sweep(i ? "memory is taken" : "a frame is given", call_force, undo_force, 0);
+		undo_entry();
+	}
+	/* The entry is somebody else's, too, and gets another frame. */
+	entry_flags = EXO_XN_ENTRY_FRAME;
+	ASSERT_EQ(entry_as(other, 0, &others_entry), 0);
+	sweep("entry without a frame", call_entry, undo_entry_taken, 3);
+	ASSERT_EQ(xt_unbind(other, others_entry), 0);
+	t_quota_set(fd, &(struct exo_quota){ .size = sizeof(quota), .flags = EXO_QUOTA_MIN, .min = quota.min });
 	disk_end();
 }
