@@ -8,7 +8,7 @@
 #include "harness.h"
 #include "xn_dm.h"
 
-#define ROOM 1024U
+#define ROOM 2048U
 #define PARAMS 128U	/* bytes of a target's parameters */
 
 union command {

@@ -432,6 +432,54 @@ static void undo_entry_lock(void)
 	ASSERT_EQ(t_ioctl(fd, EXO_XN_ENTRY_LOCK, &cmd), 0);
 }
 
+static uint32_t several[4];
+
+static void use_several(void)
+{
+	struct exo_xn_entry cmd;
+	uint32_t i;
+
+	for (i = 0; i < 4; i++) {
+		cmd = (struct exo_xn_entry){ .size = sizeof(cmd), .flags = EXO_XN_ENTRY_FRAME, .disk = disk, .root = number,
+					     .block = block + i, .parent = at, .rights = RW };
+		ASSERT_EQ(t_ioctl(fd, EXO_XN_ENTRY, &cmd), 0);
+		several[i] = cmd.out_entry;
+	}
+}
+
+static void give_up_several(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(xt_unbind(fd, several[i]), 0);
+	registry_empty();
+}
+
+static int several_io(uint32_t kind)
+{
+	struct exo_xn_entry_io cmd = { .size = sizeof(cmd), .kind = kind, .count = 4,
+				       .entries = (uintptr_t)several };
+
+	return t_ioctl(fd, EXO_XN_ENTRY_IO, &cmd);
+}
+
+static int call_several_read(void)
+{
+	return several_io(EXO_XN_ENTRY_READ);
+}
+
+static int call_several_write(void)
+{
+	return several_io(EXO_XN_ENTRY_DIRTY) ?: several_io(EXO_XN_ENTRY_WRITE);
+}
+
+static void undo_several_read(void)
+{
+	give_up_several();
+	use_several();
+}
+
 static int call_speculate(void)
 {
 	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 4, .block = block };
@@ -588,6 +636,10 @@ TEST_LONG(registry__each_command, 300)
 	sweep("entry, read", call_entry_read, undo_entry_io, 0);
 	sweep("entry, durable write", call_entry_write, undo_entry_write, 1);
 	undo_entry();
+	use_several();
+	sweep("entries, read", call_several_read, undo_several_read, 1);
+	sweep("entries, write", call_several_write, NULL, 2);
+	give_up_several();
 	disk_end();
 }
 

@@ -66,7 +66,7 @@ static int lock(int fd, uint32_t number, uint32_t slots, uint32_t mode, uint32_t
 	return t_ioctl(fd, EXO_XN_ENTRY_LOCK, &cmd);
 }
 
-static int try_lock(int fd, uint32_t number, uint32_t slots, uint32_t mode)
+static __attribute__((unused)) int try_lock(int fd, uint32_t number, uint32_t slots, uint32_t mode)
 {
 	return lock(fd, number, slots, mode, EXO_XN_LOCK_TRY);
 }

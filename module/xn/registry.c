@@ -369,7 +369,7 @@ static void wait_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
 	}
 }
 
-/* An entry goes; what is dirty is written first. True: it was. The same. */
+/* An entry goes; what could not be written until now is tried once more. True: it was. The same. */
 static bool part_locked(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 {
 	struct exo_xn_reg *reg = &disk->reg;
@@ -404,9 +404,10 @@ void exo_xn_reg_part(struct exo_xn_disk_dev *disk, u32 root)
 	struct exo_xn_reg *reg = &disk->reg;
 	struct exo_xn_page *page;
 	unsigned long at;
-	bool any = false;
+	u32 written = 0;
 
 	lockdep_assert_held(&disk->lock);
+	exo_xn_reg_write_back(disk, root, false, &written);
 	xa_for_each(&reg->blocks, at, page) {
 		spin_lock(&reg->lock);
 		if (xa_load(&reg->blocks, at) != page || page->root != root) {
@@ -414,13 +415,13 @@ void exo_xn_reg_part(struct exo_xn_disk_dev *disk, u32 root)
 			continue;
 		}
 		kref_get(&page->ref);
-		any |= part_locked(disk, page);
+		written += part_locked(disk, page);
 		spin_unlock(&reg->lock);
 		exo_xn_page_put(page);
 		cond_resched();
 	}
 	/* As when its last user had given it up. */
-	if (any)
+	if (written)
 		exo_xn_commit_written(disk->xn);
 }
 

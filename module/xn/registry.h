@@ -15,6 +15,8 @@
 #ifndef EXO_XN_REGISTRY_H
 #define EXO_XN_REGISTRY_H
 
+#include <linux/blk_types.h>
+#include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -132,6 +134,46 @@ struct exo_xn_reg {
 	bool ended;
 };
 
+/**
+ * struct exo_xn_batch_one - an entry that is read or written with others
+ * @batch: which these are
+ * @page: entry
+ * @binding: in flight meanwhile, or NULL: for who put it here
+ * @frame: while it is read or written: the page of its frame, or NULL: that was taken
+ * @busy: it is BUSY by who put it here; else there is nothing to do
+ * @error: what came of it
+ */
+struct exo_xn_batch_one {
+	struct exo_xn_batch *batch;
+	struct exo_xn_page *page;
+	struct exo_xn_binding *binding;
+	struct page *frame;
+	bool busy;
+	int error;
+};
+
+/**
+ * struct exo_xn_batch - entries that are read or written together
+ * @disk: theirs
+ * @opf: of their bios
+ * @pending: bios under way, and the submitter
+ * @done: all are over
+ * @nr: entries
+ * @room: at most so many
+ * @one: each, in the order in which they were put here
+ * @only: @one, if there is room for one only
+ */
+struct exo_xn_batch {
+	struct exo_xn_disk_dev *disk;
+	blk_opf_t opf;
+	atomic_t pending;
+	struct completion done;
+	u32 nr;
+	u32 room;
+	struct exo_xn_batch_one *one;
+	struct exo_xn_batch_one only;
+};
+
 /* Row of the table. */
 static inline struct exo_xn_reg_row *exo_xn_table_row(struct exo_xn_reg *reg, u32 index)
 {
@@ -163,6 +205,7 @@ int exo_xn_reg_open(struct exo_xn_reg *reg);
 void exo_xn_reg_work(struct exo_xn_reg *reg);
 u32 exo_xn_reg_reclaim(struct exo_xn_keeper *keeper, u32 want, enum exo_xn_reg_rank most);
 int exo_xn_reg_flush(struct exo_xn_disk_dev *disk);
+int exo_xn_reg_write_back(struct exo_xn_disk_dev *disk, u32 root, bool idle, u32 *written);
 void exo_xn_reg_end(struct exo_xn_disk_dev *disk);
 void exo_xn_reg_free(struct exo_xn_disk_dev *disk);
 struct exo_xn_keeper *exo_xn_keeper_get(struct exo_xn_reg *reg, struct exo_env *env);
@@ -171,6 +214,12 @@ int exo_xn_keeper_take(struct exo_xn_keeper *keeper, u32 *frame, u64 *generation
 /* xn/registry_entry.c: using an entry and its locks */
 int exo_xn_entry_op(struct exo_env *env, void *arg);
 int exo_xn_entry_lock_op(struct exo_env *env, void *arg);
+
+/* xn/registry_batch.c */
+void exo_xn_batch_init(struct exo_xn_batch *batch, blk_opf_t opf, u32 room);
+void exo_xn_batch_free(struct exo_xn_batch *batch);
+struct exo_xn_batch_one *exo_xn_batch_add(struct exo_xn_batch *batch, struct exo_xn_page *page, bool busy);
+void exo_xn_batch_run(struct exo_xn_batch *batch);
 
 /* xn/registry_io.c */
 int exo_xn_page_finish(struct exo_xn_disk_dev *disk, struct exo_xn_page *page);

@@ -6,67 +6,15 @@
  * waited for meanwhile.
  */
 #include <linux/bio.h>
-#include <linux/highmem.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "mem/frame.h"
 #include "xn/xn.h"
 
-#define SECTORS (EXO_XN_BLOCK >> SECTOR_SHIFT)
-
-static struct bio *bio_new(struct exo_xn_disk_dev *disk, u64 block, struct page *frame,
-			   blk_opf_t opf)
+static blk_opf_t opf_of(u32 kind)
 {
-	struct bio *bio = bio_alloc_bioset(disk->bdev.bdev, 1, opf, GFP_KERNEL, &disk->bios);
-
-	bio->bi_iter.bi_sector = block * SECTORS;
-	__bio_add_page(bio, frame, EXO_XN_BLOCK, 0);
-	return bio;
-}
-
-static int transfer(struct exo_xn_disk_dev *disk, u64 block, struct page *frame, blk_opf_t opf)
-{
-	struct bio *bio = bio_new(disk, block, frame, opf);
-	int ret = submit_bio_wait(bio);
-
-	bio_put(bio);
-	return ret ? -EIO : 0;
-}
-
-static int move_page(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, struct page *frame)
-{
-	int ret;
-
-	if (page->state.kind == EXO_XN_ENTRY_WRITE) {
-		ret = transfer(disk, page->block, frame, REQ_OP_WRITE | REQ_SYNC | REQ_IDLE);
-		if (!ret)
-			exo_xn_written(disk->xn, page->block, 1);
-		return ret;
-	}
-	if (exo_xn_readable(disk->xn, page->block, 1))
-		return transfer(disk, page->block, frame, REQ_OP_READ | REQ_SYNC);
-	clear_highpage(frame);
-	return 0;
-}
-
-/* BUSY no more. */
-static void page_end(struct exo_xn_reg *reg, struct exo_xn_page *page, int error, bool gone)
-{
-	spin_lock(&reg->lock);
-	if (gone)
-		exo_xn_state_gone(&page->state);
-	if (exo_xn_state_end(&page->state, error, atomic_read(&page->writes)))
-		WRITE_ONCE(reg->table->lost, reg->table->lost + 1);
-	if (page->indexed) {
-		exo_xn_page_look(reg, page);
-		exo_xn_page_used(reg, page);
-		/* It may have been taken meanwhile, or given up. */
-		exo_xn_page_tidy(reg, page);
-	}
-	wake_up_all(&page->wait);
-	spin_unlock(&reg->lock);
+	return kind == EXO_XN_ENTRY_WRITE ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ | REQ_SYNC;
 }
 
 /**
@@ -79,19 +27,17 @@ static void page_end(struct exo_xn_reg *reg, struct exo_xn_page *page, int error
  */
 int exo_xn_page_finish(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 {
-	struct page *frame = exo_frame_pin(page->keeper->env, page->frame, page->generation);
-	int ret = -ESTALE;
+	struct exo_xn_batch batch;
 
-	if (frame) {
-		ret = move_page(disk, page, frame);
-		put_page(frame);
-	}
-	page_end(&disk->reg, page, ret, !frame);
-	return ret;
+	exo_xn_batch_init(&batch, opf_of(page->state.kind), 1);
+	batch.disk = disk;
+	exo_xn_batch_add(&batch, page, true);
+	exo_xn_batch_run(&batch);
+	return batch.only.error;
 }
 
-/* BUSY (0), nothing to do (1), or an error. */
-static int begin(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 kind)
+/* BUSY (0), nothing to do (1), or an error; -EAGAIN: somebody else is, and it isn't to @wait for him. */
+static int begin(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 kind, bool wait)
 {
 	int ret;
 
@@ -107,7 +53,7 @@ static int begin(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 kind)
 			exo_xn_page_used(reg, page);
 		}
 		spin_unlock(&reg->lock);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN || !wait)
 			return ret;
 		exo_xn_page_wait(page);
 	}
@@ -124,7 +70,7 @@ static int begin(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 kind)
  */
 int exo_xn_page_io(struct exo_xn_disk_dev *disk, struct exo_xn_page *page, u32 kind)
 {
-	int ret = begin(&disk->reg, page, kind);
+	int ret = begin(&disk->reg, page, kind, true);
 
 	if (ret || kind == EXO_XN_ENTRY_DIRTY)
 		return min(ret, 0);
@@ -144,37 +90,91 @@ static int commit_written(struct exo_xn_disk_dev *disk)
 	return ret;
 }
 
-/* One entry; *@last is the disk that must be made durable, with a reference. */
-static int io_one(struct exo_env *env, const struct exo_xn_entry_io *cmd, u32 number,
-		  struct exo_xn_disk_dev **last)
+static int check_one(const struct exo_xn_binding *binding, const struct exo_xn_entry_io *cmd)
 {
 	u32 right = cmd->kind == EXO_XN_ENTRY_READ ? EXO_RIGHT_READ : EXO_RIGHT_WRITE;
-	struct exo_xn_binding *binding = exo_xn_binding_begin(env, number, false);
-	struct exo_xn_disk_dev *disk;
+
+	if (!binding->hold || !binding->count)
+		return -EINVAL;
+	return binding->rights & right ? 0 : -EACCES;
+}
+
+/*
+ * One entry more. Who is in flight, or BUSY, waits neither for the disk's lock nor for somebody else who is BUSY: two
+ * would wait for each other. So only the first of a batch does.
+ *
+ * Return: 0; -EAGAIN: when those before are over; else what is wrong with it.
+ */
+static int batch_one(struct exo_env *env, const struct exo_xn_entry_io *cmd, u32 number,
+		     struct exo_xn_batch *batch)
+{
+	bool wait = !batch->nr;
+	struct exo_xn_binding *binding = exo_xn_binding_begin(env, number, !wait);
 	int ret;
 
 	if (IS_ERR(binding))
 		return PTR_ERR(binding);
+	ret = check_one(binding, cmd);
+	if (!ret && !wait && binding->disk != batch->disk)
+		ret = -EAGAIN;
 	/* In flight, so it is attached. */
-	disk = binding->disk;
-	if (!binding->hold || !binding->count)
-		ret = -EINVAL;
-	else if (!(binding->rights & right))
-		ret = -EACCES;
-	else
-		ret = exo_xn_page_io(disk, binding->hold->page, cmd->kind);
-	if (!ret && *last != disk && (cmd->flags & EXO_XN_IO_DURABLE)) {
-		kref_get(&disk->ref);
-		swap(*last, disk);
+	if (!ret)
+		ret = begin(&binding->disk->reg, binding->hold->page, cmd->kind, wait);
+	if (ret < 0) {
 		exo_xn_binding_end(binding);
-		if (disk) {
-			ret = commit_written(disk);
-			exo_xn_disk_put(disk);
-		}
 		return ret;
 	}
-	exo_xn_binding_end(binding);
+	batch->disk = binding->disk;
+	exo_xn_batch_add(batch, binding->hold->page, !ret && cmd->kind != EXO_XN_ENTRY_DIRTY)->binding = binding;
+	return 0;
+}
+
+/* As many of these as can be at once. */
+static int batch_fill(struct exo_env *env, const struct exo_xn_entry_io *cmd, const u32 *numbers,
+		      u32 nr, struct exo_xn_batch *batch)
+{
+	int ret = 0;
+
+	while (!ret && batch->nr < min(nr, batch->room))
+		ret = batch_one(env, cmd, numbers[batch->nr], batch);
+	return ret == -EAGAIN ? 0 : ret;
+}
+
+/* They are done, up to the first error: @done so many. No longer in flight. */
+static int batch_end(struct exo_xn_batch *batch, u32 *done)
+{
+	struct exo_xn_batch_one *one, *end = batch->one + batch->nr;
+	int ret = 0;
+
+	exo_xn_batch_run(batch);
+	for (one = batch->one; one < end; one++) {
+		ret = ret ?: one->error;
+		if (!ret)
+			(*done)++;
+		exo_xn_binding_end(one->binding);
+	}
+	batch->nr = 0;
 	return ret;
+}
+
+/* What is in the batch; *@last is the disk that must be made durable, with a reference. */
+static int batch_do(struct exo_xn_entry_io *cmd, struct exo_xn_batch *batch,
+		    struct exo_xn_disk_dev **last)
+{
+	struct exo_xn_disk_dev *disk = batch->disk;
+	u32 done = 0;
+	int ret, err = 0;
+
+	kref_get(&disk->ref);
+	ret = batch_end(batch, &done);
+	cmd->out_done += done;
+	if (done && *last != disk && (cmd->flags & EXO_XN_IO_DURABLE)) {
+		swap(*last, disk);
+		err = disk ? commit_written(disk) : 0;
+	}
+	if (disk)
+		exo_xn_disk_put(disk);
+	return ret ?: err;
 }
 
 static int check_io(const struct exo_xn_entry_io *cmd)
@@ -198,26 +198,30 @@ static int check_io(const struct exo_xn_entry_io *cmd)
 int exo_xn_entry_io_op(struct exo_env *env, void *arg)
 {
 	struct exo_xn_entry_io *cmd = arg;
-	u32 __user *user = u64_to_user_ptr(cmd->entries);
 	struct exo_xn_disk_dev *last = NULL;
-	u32 number;
-	int ret;
+	u32 numbers[EXO_XN_REG_BATCH];
+	struct exo_xn_batch batch;
+	int ret, err;
 
 	cmd->out_done = 0;
 	ret = check_io(cmd);
+	if (ret)
+		return ret;
+	/* Now: nothing is copied while something is in flight (INV-XN-16). */
+	if (copy_from_user(numbers, u64_to_user_ptr(cmd->entries), cmd->count * sizeof(*numbers)))
+		return -EFAULT;
+	exo_xn_batch_init(&batch, opf_of(cmd->kind), cmd->count);
 	while (!ret && cmd->out_done < cmd->count) {
-		if (get_user(number, user + cmd->out_done))
-			ret = -EFAULT;
-		else
-			ret = io_one(env, cmd, number, &last);
-		if (!ret)
-			cmd->out_done++;
+		err = batch_fill(env, cmd, numbers + cmd->out_done, cmd->count - cmd->out_done, &batch);
+		if (batch.nr)
+			ret = batch_do(cmd, &batch, &last);
+		ret = ret ?: err;
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 	}
+	exo_xn_batch_free(&batch);
 	if (last) {
-		int err = commit_written(last);
-
+		err = commit_written(last);
 		ret = ret ?: err;
 		exo_xn_disk_put(last);
 	}
@@ -225,47 +229,6 @@ int exo_xn_entry_io_op(struct exo_env *env, void *arg)
 }
 
 /* Reading ahead ------------------------------------------------------------------------------ */
-
-/**
- * struct ahead - blocks that are being read ahead together
- * @pending: bios under way, and the submitter
- * @done: all are over
- * @nr: entries that are BUSY ...
- * @one: ... one of them
- * @ahead: its batch
- * @page: with a reference
- * @busy: it is in the index, and BUSY
- * @frame: the page of its frame, or NULL
- * @error: of its bio
- */
-struct ahead {
-	atomic_t pending;
-	struct completion done;
-	u32 nr;
-	struct ahead_one {
-		struct ahead *ahead;
-		struct exo_xn_page *page;
-		bool busy;
-		struct page *frame;
-		int error;
-	} one[EXO_XN_REG_BATCH];
-};
-
-static void ahead_put(struct ahead *ahead)
-{
-	if (atomic_dec_and_test(&ahead->pending))
-		complete(&ahead->done);
-}
-
-/* The bio goes at once: whoever submits the next one may wait for it (INV-XN-29). */
-static void ahead_end_io(struct bio *bio)
-{
-	struct ahead_one *one = bio->bi_private;
-
-	one->error = bio->bi_status ? -EIO : 0;
-	bio_put(bio);
-	ahead_put(one->ahead);
-}
 
 /* Would somebody else's entry be disturbed, or exo's own blocks be read? */
 static int ahead_wanted(struct exo_xn_disk_dev *disk, u64 block)
@@ -305,7 +268,7 @@ static int ahead_look(struct exo_xn_disk_dev *disk, struct exo_xn_speculate *cmd
 }
 
 /* An entry for one block, in no index yet, with its frame. */
-static int ahead_take(struct exo_xn_keeper *keeper, u64 block, struct ahead *ahead)
+static int ahead_take(struct exo_xn_keeper *keeper, u64 block, struct exo_xn_batch *ahead)
 {
 	struct exo_xn_page *page;
 	int ret;
@@ -318,11 +281,7 @@ static int ahead_take(struct exo_xn_keeper *keeper, u64 block, struct ahead *ahe
 		exo_xn_page_put(page);
 		return ret;
 	}
-	ahead->one[ahead->nr++] = (struct ahead_one) {
-		.ahead = ahead,
-		.page = page,
-		.error = -ESTALE,
-	};
+	exo_xn_batch_add(ahead, page, false);
 	return 0;
 }
 
@@ -351,9 +310,9 @@ static int ahead_add(struct exo_xn_disk_dev *disk, struct exo_xn_page *page)
 
 /* All at once: who is BUSY doesn't wait for the disk's lock. */
 static int ahead_add_all(struct exo_xn_disk_dev *disk, struct exo_xn_speculate *cmd,
-			 struct ahead *ahead)
+			 struct exo_xn_batch *ahead)
 {
-	struct ahead_one *one, *end = ahead->one + ahead->nr;
+	struct exo_xn_batch_one *one, *end = ahead->one + ahead->nr;
 	int ret = 0;
 
 	mutex_lock(&disk->lock);
@@ -369,28 +328,9 @@ static int ahead_add_all(struct exo_xn_disk_dev *disk, struct exo_xn_speculate *
 	return min(ret, 0);
 }
 
-/* What didn't become an entry goes; the others are pinned. */
-static void ahead_sort(struct exo_xn_keeper *keeper, struct ahead *ahead)
-{
-	struct ahead_one *one, *to = ahead->one, *end = ahead->one + ahead->nr;
-	struct exo_xn_page *page;
-
-	for (one = ahead->one; one < end; one++) {
-		page = one->page;
-		if (one->busy) {
-			one->frame = exo_frame_pin(keeper->env, page->frame, page->generation);
-			*to++ = *one;
-		} else {
-			exo_frame_give(keeper->env, page->frame, page->generation);
-			exo_xn_page_put(page);
-		}
-	}
-	ahead->nr = to - ahead->one;
-}
-
 /* As many as can be, in order, are BUSY and to be read. */
 static int ahead_begin(struct exo_xn_disk_dev *disk, struct exo_xn_keeper *keeper,
-		       struct exo_xn_speculate *cmd, struct ahead *ahead)
+		       struct exo_xn_speculate *cmd, struct exo_xn_batch *ahead)
 {
 	u64 wanted;
 	int ret, err;
@@ -405,42 +345,26 @@ static int ahead_begin(struct exo_xn_disk_dev *disk, struct exo_xn_keeper *keepe
 		}
 	}
 	err = ahead_add_all(disk, cmd, ahead);
-	ahead_sort(keeper, ahead);
 	return err ?: ret;
 }
 
-/* Read them all at once, and end them. */
-static void ahead_read(struct exo_xn_disk_dev *disk, struct ahead *ahead)
+/* They are read, or, if they didn't become an entry, their frames go. */
+static void ahead_end(struct exo_xn_keeper *keeper, struct exo_xn_batch *ahead)
 {
-	struct ahead_one *one, *end = ahead->one + ahead->nr;
-	struct blk_plug plug;
-	struct bio *bio;
+	struct exo_xn_batch_one *one, *end = ahead->one + ahead->nr;
+	struct exo_xn_page *page;
 
-	atomic_set(&ahead->pending, 1);
-	init_completion(&ahead->done);
-	blk_start_plug(&plug);
+	exo_xn_batch_run(ahead);
 	for (one = ahead->one; one < end; one++) {
-		if (!one->frame)
-			continue;
-		bio = bio_new(disk, one->page->block, one->frame, REQ_OP_READ | REQ_RAHEAD);
-		bio->bi_private = one;
-		bio->bi_end_io = ahead_end_io;
-		atomic_inc(&ahead->pending);
-		submit_bio(bio);
-	}
-	blk_finish_plug(&plug);
-	ahead_put(ahead);
-	wait_for_completion_io(&ahead->done);
-	for (one = ahead->one; one < end; one++) {
-		if (one->frame)
-			put_page(one->frame);
-		page_end(&disk->reg, one->page, one->error, !one->frame);
-		exo_xn_page_put(one->page);
+		page = one->page;
+		if (!one->busy)
+			exo_frame_give(keeper->env, page->frame, page->generation);
+		exo_xn_page_put(page);
 	}
 }
 
 static int speculate(struct exo_env *env, struct exo_xn_disk_dev *disk,
-		     struct exo_xn_speculate *cmd, struct ahead *ahead)
+		     struct exo_xn_speculate *cmd, struct exo_xn_batch *ahead)
 {
 	struct exo_xn_reg *reg = &disk->reg;
 	struct exo_xn_keeper *keeper;
@@ -452,9 +376,10 @@ static int speculate(struct exo_env *env, struct exo_xn_disk_dev *disk,
 	down_read(&reg->gate);
 	keeper = exo_xn_keeper_get(reg, env);
 	ret = PTR_ERR_OR_ZERO(keeper);
-	if (!ret)
+	if (!ret) {
 		ret = ahead_begin(disk, keeper, cmd, ahead);
-	ahead_read(disk, ahead);
+		ahead_end(keeper, ahead);
+	}
 	up_read(&reg->gate);
 	return ret;
 }
@@ -471,7 +396,7 @@ int exo_xn_speculate_op(struct exo_env *env, void *arg)
 {
 	struct exo_xn_speculate *cmd = arg;
 	struct exo_xn_disk_dev *disk;
-	struct ahead *ahead;
+	struct exo_xn_batch ahead;
 	int ret = -ENOMEM;
 
 	cmd->out_done = 0;
@@ -481,10 +406,11 @@ int exo_xn_speculate_op(struct exo_env *env, void *arg)
 	disk = exo_xn_disk_get(cmd->disk);
 	if (!disk)
 		return -ENOENT;
-	ahead = kzalloc(sizeof(*ahead), GFP_KERNEL);
-	if (ahead)
-		ret = speculate(env, disk, cmd, ahead);
-	kfree(ahead);
+	exo_xn_batch_init(&ahead, REQ_OP_READ | REQ_RAHEAD, cmd->count);
+	ahead.disk = disk;
+	if (ahead.room == cmd->count)
+		ret = speculate(env, disk, cmd, &ahead);
+	exo_xn_batch_free(&ahead);
 	exo_xn_disk_put(disk);
 	return ret;
 }

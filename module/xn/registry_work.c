@@ -275,53 +275,121 @@ static void bury(struct exo_xn_reg *reg)
 	spin_unlock(&reg->lock);
 }
 
-/* The next one that is dirty, with a reference; @all: also those that are held. */
-static struct exo_xn_page *next_dirty(struct exo_xn_reg *reg, bool all)
+/* To be written: it is dirty, of @root if that isn't 0, and nobody has it if @idle. */
+static bool to_write(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 root, bool idle)
 {
-	struct exo_xn_page *page;
-
-	spin_lock(&reg->lock);
-	list_for_each_entry(page, &reg->lru, lru) {
-		exo_xn_page_look(reg, page);
-		if (!(page->state.bits & EXO_XN_REG_DIRTY) || (page->state.bits & EXO_XN_REG_LOST))
-			continue;
-		if (page->state.holders && !all)
-			continue;
-		kref_get(&page->ref);
-		goto out;
-	}
-	page = NULL;
-out:
-	spin_unlock(&reg->lock);
-	return page;
-}
-
-static void count_written(struct exo_xn_reg *reg)
-{
-	spin_lock(&reg->lock);
-	WRITE_ONCE(reg->table->written, reg->table->written + 1);
-	spin_unlock(&reg->lock);
+	exo_xn_page_look(reg, page);
+	/* Once: what can't be written won't be soon. */
+	if ((page->state.bits & (EXO_XN_REG_DIRTY | EXO_XN_REG_LOST)) != EXO_XN_REG_DIRTY)
+		return false;
+	return (!root || page->root == root) && !(idle && page->state.holders);
 }
 
 /*
- * That it is in the index says whose its block is: who frees blocks drops entries first, and waits for
- * those that are BUSY.
+ * As many as there is room for, BUSY and with a reference. If there are only some that are BUSY by others: one of those,
+ * with a reference, is returned.
  */
+static struct exo_xn_page *collect_locked(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 root,
+					  bool idle)
+{
+	struct exo_xn_page *page, *busy = NULL;
+
+	list_for_each_entry(page, &reg->lru, lru) {
+		if (batch->nr == batch->room)
+			break;
+		if (!to_write(reg, page, root, idle))
+			continue;
+		if (exo_xn_state_begin(&page->state, EXO_XN_ENTRY_WRITE, 0)) {
+			busy = page;
+			continue;
+		}
+		exo_xn_page_changed(reg, page);
+		kref_get(&page->ref);
+		exo_xn_batch_add(batch, page, true);
+	}
+	if (batch->nr || !busy)
+		return NULL;
+	kref_get(&busy->ref);
+	return busy;
+}
+
+/* False: there are no more. */
+static bool collect(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 root, bool idle)
+{
+	struct exo_xn_page *busy;
+
+	for (;;) {
+		spin_lock(&reg->lock);
+		busy = collect_locked(reg, batch, root, idle);
+		spin_unlock(&reg->lock);
+		if (!busy)
+			return batch->nr;
+		exo_xn_page_wait(busy);
+		exo_xn_page_put(busy);
+	}
+}
+
+/* What was collected is over. */
+static int collected(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 *written)
+{
+	struct exo_xn_batch_one *one, *end = batch->one + batch->nr;
+	int ret = 0;
+	u32 n = 0;
+
+	for (one = batch->one; one < end; one++) {
+		if (one->error)
+			ret = -EIO;
+		n += !one->error;
+		exo_xn_page_put(one->page);
+	}
+	batch->nr = 0;
+	spin_lock(&reg->lock);
+	WRITE_ONCE(reg->table->written, reg->table->written + n);
+	spin_unlock(&reg->lock);
+	*written += n;
+	return ret;
+}
+
+/**
+ * exo_xn_reg_write_back() - write what is dirty
+ * @disk: attached until an entry that is to be written is BUSY
+ * @root: of this one; 0: of all
+ * @idle: what nobody has only
+ * @written: so many more were
+ *
+ * That an entry is in the index says whose its block is: who frees blocks drops entries first, and waits for those that
+ * are BUSY.
+ *
+ * Context: sleeps.
+ * Return: 0, or -EIO: not all could be.
+ */
+int exo_xn_reg_write_back(struct exo_xn_disk_dev *disk, u32 root, bool idle, u32 *written)
+{
+	struct exo_xn_reg *reg = &disk->reg;
+	struct exo_xn_batch batch;
+	int ret = 0;
+
+	if (!READ_ONCE(reg->nr))
+		return 0;
+	exo_xn_batch_init(&batch, REQ_OP_WRITE | REQ_SYNC | REQ_IDLE, EXO_XN_REG_BATCH);
+	batch.disk = disk;
+	while (collect(reg, &batch, root, idle)) {
+		exo_xn_batch_run(&batch);
+		if (collected(reg, &batch, written))
+			ret = -EIO;
+		cond_resched();
+	}
+	exo_xn_batch_free(&batch);
+	return ret;
+}
+
 static void write_idle(struct exo_xn_reg *reg)
 {
 	struct exo_xn_disk_dev *disk = disk_of(reg);
-	struct exo_xn_page *page;
-	bool any = false;
+	u32 written = 0;
 
-	while ((page = next_dirty(reg, false))) {
-		if (!exo_xn_page_io(disk, page, EXO_XN_ENTRY_WRITE)) {
-			count_written(reg);
-			any = true;
-		}
-		exo_xn_page_put(page);
-		cond_resched();
-	}
-	if (!any)
+	exo_xn_reg_write_back(disk, 0, true, &written);
+	if (!written)
 		return;
 	/* Nobody is left who would. */
 	mutex_lock(&disk->lock);
@@ -409,19 +477,10 @@ int exo_xn_reg_open(struct exo_xn_reg *reg)
  */
 int exo_xn_reg_flush(struct exo_xn_disk_dev *disk)
 {
-	struct exo_xn_page *page;
-	int ret = 0;
+	u32 written = 0;
 
 	lockdep_assert_held(&disk->lock);
-	while ((page = next_dirty(&disk->reg, true))) {
-		if (exo_xn_page_io(disk, page, EXO_XN_ENTRY_WRITE))
-			ret = -EIO;
-		else
-			count_written(&disk->reg);
-		exo_xn_page_put(page);
-		cond_resched();
-	}
-	return ret;
+	return exo_xn_reg_write_back(disk, 0, false, &written);
 }
 
 /**

@@ -740,6 +740,9 @@ enum exo_xn_entry_io_kind {
  * @entries: __u32[]: their numbers, each from EXO_XN_ENTRY with _FRAME
  * @out_done: so many are as wanted; the next one is at fault
  *
+ * They are read or written together, in no order, and waited for. With EIO and ESTALE some behind the one at fault may
+ * be as wanted, too: their states say.
+ *
  * ESTALE: the block was freed; or its frame was revoked: EXO_XN_ENTRY again.
  */
 struct exo_xn_entry_io {
