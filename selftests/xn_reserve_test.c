@@ -16,7 +16,8 @@ static uint32_t disk, number, binding;
 static uint64_t at, block;
 static struct xt_unit unit;
 
-#define PIECES 256U	/* blocks of the largest request; written is every other one */
+#define BLOCKS 256U
+#define PIECES 144U	/* blocks of the largest request; written is every other one: more than a disk keeps bios */
 #define READERS 4U
 #define AHEAD 64U	/* blocks that are read ahead at a time */
 
@@ -70,9 +71,9 @@ static void pieces_setup(void)
 	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", &unit, 0, &made), 0);
 	number = made.out_root;
 	at = made.out_block;
-	block = xt_free_run(fd, disk, PIECES);
-	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, PIECES, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
-	ASSERT_EQ(xt_bind(fd, disk, number, at, block, PIECES, RW, &binding), 0);
+	block = xt_free_run(fd, disk, BLOCKS);
+	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, BLOCKS, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	ASSERT_EQ(xt_bind(fd, disk, number, at, block, BLOCKS, RW, &binding), 0);
 	t_alloc_any(fd, many, PIECES);
 	for (i = 0; i < PIECES; i++)
 		t_fill(fd, many[i], 5000 + i);
@@ -193,8 +194,8 @@ TEST_LONG(bios__durable, 200)
 	for (;;) {
 		ASSERT_EQ(xt_unbind(fd, binding), 0);
 		ASSERT_EQ(xt_shrink(fd, disk, number, at, &unit, EXO_XN_APPLY_COMMIT), 0);
-		ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, PIECES, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
-		ASSERT_EQ(xt_bind(fd, disk, number, at, block, PIECES, RW, &binding), 0);
+		ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, BLOCKS, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+		ASSERT_EQ(xt_bind(fd, disk, number, at, block, BLOCKS, RW, &binding), 0);
 		no_bios(true);
 		uring(PIECES, EXO_XN_IO_WRITE, EXO_XN_IO_DURABLE, 1, ring_flags);
 		no_bios(false);
@@ -205,12 +206,72 @@ TEST_LONG(bios__durable, 200)
 	disk_end();
 }
 
+static uint32_t entries[BLOCKS / 2];
+
+/* An entry of every other block, from this one on, with a frame or without. */
+static void use_every_other(uint32_t from, uint32_t flags)
+{
+	uint32_t i;
+
+	for (i = 0; i < BLOCKS / 2; i++) {
+		struct exo_xn_entry e = { .size = sizeof(e), .flags = flags, .disk = disk, .root = number, .parent = at,
+					  .block = block + from + 2 * i, .rights = RW };
+
+		ASSERT_EQ(t_ioctl(fd, EXO_XN_ENTRY, &e), 0);
+		entries[i] = e.out_entry;
+	}
+}
+
+static void give_up_entries(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < BLOCKS / 2; i++)
+		ASSERT_EQ(xt_unbind(fd, entries[i]), 0);
+}
+
 /* Catches: readers ahead who wait for each other's bios (INV-XN-29). */
 TEST_LONG(bios__ahead, 200)
 {
 	pieces_setup();
+	/* The others are read, each by itself. */
+	use_every_other(0, 0);
 	no_bios(true);
 	together(speculate);
 	no_bios(false);
+	give_up_entries();
+	disk_end();
+}
+
+static uint32_t entry_kind;
+
+/* Half of them: others have each of those, too. */
+static void *entry_io(void *arg)
+{
+	uint32_t i, first = (uint32_t)*(int *)arg * EXO_XN_REG_BATCH / 2, some[EXO_XN_REG_BATCH];
+	struct exo_xn_entry_io cmd = { .size = sizeof(cmd), .kind = entry_kind, .count = EXO_XN_REG_BATCH,
+				       .entries = (uintptr_t)some };
+
+	for (i = 0; i < EXO_XN_REG_BATCH; i++)
+		some[i] = entries[(first + i) % (BLOCKS / 2)];
+	*(int *)arg = t_ioctl(fd, EXO_XN_ENTRY_IO, &cmd) ?: cmd.out_done == EXO_XN_REG_BATCH ? 0 : -EIO;
+	return NULL;
+}
+
+/* Catches: calls of many entries that wait for each other's bios, or for each other (INV-XN-20, INV-XN-29). */
+TEST_LONG(bios__entries, 200)
+{
+	static const uint32_t kinds[] = { EXO_XN_ENTRY_READ, EXO_XN_ENTRY_DIRTY, EXO_XN_ENTRY_WRITE };
+	uint32_t i;
+
+	pieces_setup();
+	use_every_other(0, EXO_XN_ENTRY_FRAME);
+	no_bios(true);
+	for (i = 0; i < 3; i++) {
+		entry_kind = kinds[i];
+		together(entry_io);
+	}
+	no_bios(false);
+	give_up_entries();
 	disk_end();
 }
