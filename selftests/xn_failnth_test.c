@@ -482,7 +482,7 @@ static void undo_several_read(void)
 
 static int call_speculate(void)
 {
-	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 4, .block = block };
+	struct exo_xn_speculate cmd = { .size = sizeof(cmd), .disk = disk, .count = 1, .block = block };
 
 	return t_ioctl(fd, EXO_XN_SPECULATE, &cmd);
 }
