@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Build-time proofs that no struct of the UAPI has holes and that none changes its size: the sizes
- * of all members add up to the size of the struct, and that is the number that was published.
+ * of all members add up to the size of the struct, and that is the number that was published. One that grows
+ * does so at its end, and its row (EXO_OP_GROWN) says where it ended at first.
  */
 #include <linux/build_bug.h>
 #include <linux/stddef.h>

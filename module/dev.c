@@ -182,6 +182,36 @@ err_fault:
 	return -EFAULT;
 }
 
+/*
+ * For admins: these are rare, and their structs may have grown. What an older program doesn't have counts as 0, and
+ * isn't written (INV-REQ-2).
+ */
+static noinline int op_run_admin(struct exo_env *env, const struct exo_op *op, u64 __user *uarg)
+{
+	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)];
+	u32 size;
+	int ret;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
+	if (size < (op->first ?: op->size))
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(arg, op->size, uarg, size);
+	if (ret)
+		return ret;
+	*(u32 *)arg = size;
+
+	ret = op->fn(env, arg);
+
+	if (op->out_words && copy_to_user(uarg, arg, min_t(u32, size, op->size)))
+		return -EFAULT;
+	return ret;
+}
+
 static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
 				  u64 __user *uarg, const bool worker)
 {
@@ -189,8 +219,8 @@ static __always_inline int op_run(struct exo_env *env, const struct exo_op *op,
 	u64 arg[EXO_OP_MAX_SIZE / sizeof(u64)] __attribute__((__uninitialized__));
 	int ret;
 
-	if ((op->flags & EXO_OP_ADMIN) && !capable(CAP_SYS_ADMIN))
-		return -EPERM;
+	if (op->flags & EXO_OP_ADMIN)
+		return op_run_admin(env, op, uarg);
 	ret = op_copy_in_known(op, arg, uarg);
 	if (ret)
 		return ret;

@@ -30,6 +30,7 @@ struct io_uring_cmd;
  * @size: what this module knows of the struct
  * @flags: EXO_OP_*; ADMIN and THREAD are EOPNOTSUPP through uring_cmd
  * @thread: flags of the struct with which it is THREAD
+ * @first: bytes that the struct had at first, if it has grown since: an older program's is so short. ADMIN only
  * @out_at: which part of it is copied back: from this word of 8 bytes on ...
  * @out_words: ... so many of them
  * @fn: handler; may sleep; @arg is the kernel's private copy, flags not yet checked. Without memory at
@@ -44,6 +45,7 @@ struct exo_op {
 	u8 out_at;
 	u8 out_words;
 	u32 thread;
+	u16 first;
 	int (*fn)(struct exo_env *env, void *arg);
 	int (*uring)(struct exo_env *env, void *arg, struct io_uring_cmd *ucmd,
 		     unsigned int issue_flags);
@@ -54,7 +56,12 @@ struct exo_op {
 	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
 	  .out_words = (_flags) & EXO_OP_IN ? 0 : sizeof(_type) / sizeof(u64) }
 
-/* The same, asynchronous through io_uring. */
+/* The same, and the struct went up to @_member at first. */
+#define EXO_OP_GROWN(_nr, _type, _member, _flags, _fn) \
+	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
+	  .first = offsetof(_type, _member), .out_words = sizeof(_type) / sizeof(u64) }
+
+/* The same as EXO_OP, asynchronous through io_uring. */
 #define EXO_OP_URING(_nr, _type, _flags, _fn, _uring) \
 	{ .nr = EXO_NR_##_nr, .size = sizeof(_type), .flags = (_flags), .fn = (_fn), \
 	  .uring = (_uring) }

@@ -12,6 +12,7 @@
 #define THREAD 2
 
 #define MAX_RESERVED 6
+#define MAX_OUT 12
 
 /* Offsets of reserved fields and out_ fields. */
 #define AT(type, member) { offsetof(struct type, member), sizeof(((struct type *)0)->member) }
@@ -25,10 +26,11 @@ static const struct command {
 	const char *name;
 	unsigned int cmd;
 	unsigned int size;
+	unsigned int first;		/* of a struct that has grown: how long it was at first */
 	unsigned int who;
 	uint32_t flags;			/* known ones */
 	struct field reserved[MAX_RESERVED];
-	struct field out[8];
+	struct field out[MAX_OUT];
 } commands[] = {
 #define CMD(_nr, _type, ...) { .name = #_nr, .cmd = _nr, .size = sizeof(struct _type), __VA_ARGS__ }
 	CMD(EXO_INFO, exo_info,

@@ -61,10 +61,37 @@ TEST(size__short)
 	int fd = t_open();
 	unsigned int i, len;
 
-	for (i = 0; i < NR_COMMANDS; i++)
-		for (len = 0; len < each(i)->size; len++)
+	for (i = 0; i < NR_COMMANDS; i++) {
+		unsigned int first = each(i)->first ? each(i)->first : each(i)->size;
+
+		for (len = 0; len < first; len++)
 			ASSERT_EQ_FOR(call_zero(fd, each(i), len), refusal(each(i), -EINVAL),
 				      "%s with size %u", each(i)->name, len);
+	}
+}
+
+/* Catches: an older program whose struct was shorter, and who is refused, or written behind (INV-REQ-2). */
+TEST(size__grown)
+{
+	unsigned char junk[256];
+	int fd = t_open();
+	unsigned int i, len;
+
+	memset(junk, 0xa5, sizeof(junk));
+	for (i = 0; i < NR_COMMANDS; i++) {
+		const struct command *c = each(i);
+		int exact = call_zero(fd, c, c->size);
+
+		for (len = c->first; len && len < c->size; len++) {
+			unsigned char buf[BUF];
+
+			/* What is behind the struct is the caller's: neither read nor written. */
+			memset(buf, 0xa5, sizeof(buf));
+			memset(buf, 0, len);
+			ASSERT_EQ_FOR(call(fd, c, buf, len), exact, "%s with size %u", c->name, len);
+			ASSERT_EQ(memcmp(buf + len, junk, c->size - len), 0);
+		}
+	}
 }
 
 /* Catches: an older module that refuses, or half obeys, a newer program (INV-REQ-2). */
@@ -195,7 +222,7 @@ TEST(out__garbage)
 		int exact = call_zero(fd, each(i), each(i)->size);
 		unsigned char buf[BUF] = { 0 };
 
-		for (k = 0; k < 8 && each(i)->out[k].len; k++)
+		for (k = 0; k < MAX_OUT && each(i)->out[k].len; k++)
 			memset(buf + each(i)->out[k].at, 0xff, each(i)->out[k].len);
 		ASSERT_EQ_FOR(call(fd, each(i), buf, each(i)->size), exact, "%s", each(i)->name);
 	}

@@ -11,7 +11,8 @@
  * A command is _IO(EXO_TYPE, nr); nr is never reused. The argument is a pointer to a struct whose
  * first member is its own size:
  *
- *	size smaller than the command knows	EINVAL
+ *	size smaller than the command had at first	EINVAL
+ *	size smaller than it knows		the rest counts as 0, and isn't written (an older program)
  *	size larger, and the tail is not zero	E2BIG (a newer program on an older module)
  *	unknown nr				ENOTTY
  *	unknown flag, nonzero reserved field	EINVAL
