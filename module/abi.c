@@ -167,6 +167,8 @@ ABI(exo_ctx_xn_acl, 80, M(exo_ctx_xn_acl, data) + M(exo_ctx_xn_acl, data_end) +
 ABI(exo_ctx_xn_size, 16, M(exo_ctx_xn_size, data) + M(exo_ctx_xn_size, data_end));
 ABI_OP(exo_xn_format, 32, M(exo_xn_format, path) + M(exo_xn_format, log_blocks) +
 	M(exo_xn_format, reserved) + M(exo_xn_format, uid_blocks));
+ABI(exo_xn_uids, 16, M(exo_xn_uids, from) + M(exo_xn_uids, to) + M(exo_xn_uids, count) +
+	M(exo_xn_uids, reserved));
 ABI_OP(exo_xn_attach, 48, M(exo_xn_attach, path) + M(exo_xn_attach, out_disk) +
 	M(exo_xn_attach, out_roots) + M(exo_xn_attach, out_quarantined) +
 	M(exo_xn_attach, reserved) + M(exo_xn_attach, out_replayed) + M(exo_xn_attach, out_read));

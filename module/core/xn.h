@@ -300,6 +300,43 @@ int exo_xn_quota_all(struct exo_xn *xn, u64 blocks);
 int exo_xn_quota_set(struct exo_xn *xn, u32 uid, u64 blocks);
 int exo_xn_quota_forget(struct exo_xn *xn, u32 uid);
 
+/**
+ * struct exo_xn_arrival - a disk comes to a machine
+ * @machine: 16 bytes that are this one's; zeros: isn't said
+ * @map: owners are mapped
+ * @again: although they were, by the same map on the same machine
+ * @uids: the map, tidied
+ * @nr: its ranges
+ * @moved: out: it was attached on another machine last
+ * @mapped: out: the map was applied
+ * @before: out: it was applied before, and not again
+ * @changed: out: roots and templates that have another owner now
+ * @nobody: out: of these, EXO_XN_NOBODY's
+ * @uid: out: two who can't both become @to
+ * @to: out: see @uid
+ * @name: out: a template's, which both have; else empty
+ */
+struct exo_xn_arrival {
+	u8 machine[16];
+	bool map;
+	bool again;
+	const struct exo_xn_uids *uids;
+	u32 nr;
+	bool moved;
+	bool mapped;
+	bool before;
+	u32 changed;
+	u32 nobody;
+	u32 uid[2];
+	u32 to;
+	char name[EXO_XN_NAME];
+};
+
+/* core/xn_owners.c */
+int exo_xn_uids_tidy(struct exo_xn_uids *uids, u32 *nr);
+u32 exo_xn_uids_to(const struct exo_xn_uids *uids, u32 nr, u32 uid);
+int exo_xn_arrive(struct exo_xn *xn, struct exo_xn_arrival *arrival);
+
 /* core/xn_map.c */
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out);
 /* The entry of a block as everybody sees it, EXO_XN_ENTRY_INIT: it may be read. Under the lock. */

@@ -185,6 +185,30 @@ static void publish_template(struct exo_xn *xn, struct exo_xn_template_core *t)
 	xn->home_templates |= 1ULL << (t->number - 1) / EXO_XN_ENTRIES;
 }
 
+static void publish_owners(struct exo_xn *xn, const struct exo_xn_owners *owners)
+{
+	const struct exo_xn_owner *owner = owners->at;
+	u32 i, at;
+
+	for (i = 0; i < owners->nr; i++, owner++) {
+		if (owner->to == owner->was)
+			continue;
+		at = owner->number - 1;
+		exo_xn_owner_entry(xn, owner, (owner->root ? xn->root_table : xn->template_table) +
+				   at * EXO_XN_TABLE_ENTRY);
+		if (owner->root) {
+			xn->roots[owner->number]->pub.uid = owner->to;
+			xn->home_roots |= 1ULL << at / EXO_XN_ENTRIES;
+		} else {
+			xn->templates[owner->number]->uid = owner->to;
+			xn->home_templates |= 1ULL << at / EXO_XN_ENTRIES;
+		}
+	}
+	__builtin_memcpy(xn->machine, owners->machine, sizeof(xn->machine));
+	__builtin_memcpy(xn->uids, owners->uids, sizeof(xn->uids));
+	xn->quotas = owners->quotas;
+}
+
 static void publish(struct exo_xn_tx *tx)
 {
 	struct exo_xn *xn = tx->xn;
@@ -196,6 +220,8 @@ static void publish(struct exo_xn_tx *tx)
 			publish_root(xn, xn->roots[i]);
 	if (tx->template)
 		publish_template(xn, tx->template);
+	if (tx->owners)
+		publish_owners(xn, tx->owners);
 }
 
 /* Measure it, make room, write it. An error leaves the engine's state as it was. */
@@ -227,12 +253,12 @@ static int log_tx(struct exo_xn_tx *tx, bool preflush)
 }
 
 /*
- * One transaction of all roots that are going, of @t, and of what was written. That is taken down first and @wrote
+ * One transaction of all roots that are going, of @t or of @owners, and of what was written. That is taken down first and @wrote
  * afterwards: who completed a write set them the other way round, so what was taken down is flushed (INV-XN-6).
  */
-static int commit(struct exo_xn *xn, struct exo_xn_template_core *t)
+static int commit(struct exo_xn *xn, struct exo_xn_template_core *t, const struct exo_xn_owners *owners)
 {
-	struct exo_xn_tx tx = { .xn = xn, .template = t };
+	struct exo_xn_tx tx = { .xn = xn, .template = t, .owners = owners };
 	bool wrote;
 	int ret = 0;
 
@@ -305,7 +331,7 @@ int exo_xn_commit(struct exo_xn *xn, u64 *out_seq)
 
 	do {
 		more = choose(xn);
-		ret = commit(xn, NULL);
+		ret = commit(xn, NULL, NULL);
 		if (ret) {
 			stay(xn);
 			return ret;
@@ -326,7 +352,7 @@ int exo_xn_commit_written(struct exo_xn *xn)
 	int ret;
 
 	do {
-		ret = commit(xn, NULL);
+		ret = commit(xn, NULL, NULL);
 	} while (!ret && xn->queue_rest);
 	return ret;
 }
@@ -338,9 +364,14 @@ int exo_xn_commit_root(struct exo_xn *xn, struct exo_xn_core_root *root, struct 
 
 	if (root)
 		root->going = true;
-	ret = commit(xn, t);
+	ret = commit(xn, t, NULL);
 	if (ret)
 		stay(xn);
 	return ret;
 }
 
+/* Owners, all at once. -ENOSPC: the log is too short; else errors as exo_xn_commit(). */
+int exo_xn_commit_owners(struct exo_xn *xn, const struct exo_xn_owners *owners)
+{
+	return commit(xn, NULL, owners);
+}

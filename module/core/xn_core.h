@@ -21,6 +21,8 @@
 #define EXO_XN_MAP_WORDS ((EXO_XN_MAP_ENTRIES + 63) / 64)
 #define EXO_XN_RETIRED 8U		/* times that a disk grows while it is attached */
 #define EXO_XN_CONTENT_MAX (1U << 20)	/* bytes of a template */
+#define EXO_XN_UID_TEMPLATES 64U
+#define EXO_XN_UID_CONTENT (4U << 20)	/* bytes: what is compiled of it is in proportion */
 #define EXO_XN_REFS_MAX (EXO_XN_ENTRY_REFS / EXO_XN_ENTRY_REF)
 
 struct exo_xn_link {
@@ -197,6 +199,8 @@ struct exo_xn {
 	u64 replayed;
 	u64 read;
 	u8 uuid[16];
+	u8 machine[16];		/* as in struct exo_xn_super */
+	u8 uids[16];
 
 	struct exo_xn_map_block **maps;	/* lock-free */
 	struct exo_xn_map_block **retired[EXO_XN_RETIRED];/* earlier arrays */
@@ -334,6 +338,32 @@ int exo_xn_template_load(struct exo_xn *xn, u32 number, const struct exo_xn_temp
 /* core/xn_walk.c */
 int exo_xn_walk_root(struct exo_xn *xn, struct exo_xn_core_root *root);
 
+/* core/xn_owners.c */
+struct exo_xn_owner {
+	bool root;		/* else a template */
+	u32 number;
+	u32 was;
+	u32 to;
+};
+
+/**
+ * struct exo_xn_owners - who gets what
+ * @nr: of @at
+ * @machine: where; as in struct exo_xn_super
+ * @uids: by which map; the same
+ * @quotas: what they may have then
+ * @at: all roots and templates, those that stay whose they are, too
+ */
+struct exo_xn_owners {
+	u32 nr;
+	u8 machine[16];
+	u8 uids[16];
+	struct exo_xn_quotas quotas;
+	struct exo_xn_owner at[EXO_XN_ROOTS + EXO_XN_TEMPLATES];
+};
+
+void exo_xn_owner_entry(struct exo_xn *xn, const struct exo_xn_owner *owner, void *entry);
+
 /* core/xn_log.c */
 /* A transaction that is being built. @blocks NULL: it is only measured. */
 struct exo_xn_tx {
@@ -343,6 +373,7 @@ struct exo_xn_tx {
 	u32 records;
 	s64 taken;		/* what it adds to the blocks that somebody has */
 	struct exo_xn_template_core *template;
+	const struct exo_xn_owners *owners;
 };
 
 u64 exo_xn_budget(const struct exo_xn *xn);
@@ -358,6 +389,7 @@ int exo_xn_pending_add(struct exo_xn *xn, struct exo_xn_core_root *root, u32 mor
 /* core/xn_commit.c */
 int exo_xn_commit_root(struct exo_xn *xn, struct exo_xn_core_root *root,
 		       struct exo_xn_template_core *t);
+int exo_xn_commit_owners(struct exo_xn *xn, const struct exo_xn_owners *owners);
 
 /* core/xn_replay.c */
 int exo_xn_replay(struct exo_xn *xn, u32 tail, u64 seq);

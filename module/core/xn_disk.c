@@ -201,6 +201,8 @@ static int attach(struct exo_xn *xn, u64 blocks)
 		return ret;
 	super = *(struct exo_xn_super *)xn->io;
 	__builtin_memcpy(xn->uuid, super.uuid, sizeof(xn->uuid));
+	__builtin_memcpy(xn->machine, super.machine, sizeof(xn->machine));
+	__builtin_memcpy(xn->uids, super.uids, sizeof(xn->uids));
 	xn->seed = exo_xn_seed(xn->host->crc, xn->uuid);
 	xn->blocks = super.blocks;
 	xn->quotas = super.quotas;

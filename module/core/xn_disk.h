@@ -59,7 +59,9 @@ struct exo_xn_super {
 	u32 tail;		/* block of the log where replay begins ... */
 	u64 tail_seq;		/* ... and the transaction that is expected there */
 	struct exo_xn_quotas quotas;
-	u8 zero[EXO_XN_SECTOR - 72 - sizeof(struct exo_xn_quotas)];
+	u8 machine[16];		/* hash of the one on which it was attached last; 0: not known */
+	u8 uids[16];		/* hash of the map that was applied there last; 0: none */
+	u8 zero[EXO_XN_SECTOR - 104 - sizeof(struct exo_xn_quotas)];
 };
 
 struct exo_xn_map_disk {
@@ -123,6 +125,7 @@ enum exo_xn_record_kind {
 	EXO_XN_REC_UNIT = 4,
 	EXO_XN_REC_ROOT = 5,
 	EXO_XN_REC_TEMPLATE = 6,
+	EXO_XN_REC_UIDS = 7,
 };
 
 /* Records are multiples of 8 bytes; a transaction is one stream of them. @length has this head, too. */
@@ -168,6 +171,14 @@ struct exo_xn_range {
 struct exo_xn_rec_entry {
 	struct exo_xn_record head;
 	u8 entry[EXO_XN_TABLE_ENTRY];
+};
+
+/* Owners were mapped in this transaction: as in a superblock. */
+struct exo_xn_rec_uids {
+	struct exo_xn_record head;
+	u8 machine[16];
+	u8 uids[16];
+	struct exo_xn_quotas quotas;
 };
 
 _Static_assert(sizeof(struct exo_xn_super) == EXO_XN_SECTOR, "a superblock is a sector");

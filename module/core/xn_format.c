@@ -422,6 +422,10 @@ int exo_xn_record_parse(const void *at, u64 left, u64 first, u64 blocks)
 	case EXO_XN_REC_TEMPLATE:
 		valid = rec->length == sizeof(struct exo_xn_rec_entry);
 		break;
+	case EXO_XN_REC_UIDS:
+		valid = rec->length == sizeof(struct exo_xn_rec_uids) &&
+			quotas_valid(&((const struct exo_xn_rec_uids *)rec)->quotas);
+		break;
 	}
 	return valid ? (int)rec->length : -EINVAL;
 }

@@ -76,6 +76,8 @@ int exo_xn_super_write(struct exo_xn *xn)
 	super->log_blocks = xn->log_blocks;
 	super->tail = xn->log_head;
 	super->tail_seq = xn->log_seq;
+	__builtin_memcpy(super->machine, xn->machine, sizeof(super->machine));
+	__builtin_memcpy(super->uids, xn->uids, sizeof(super->uids));
 	exo_xn_super_build(xn->host->crc, super);
 	ret = exo_xn_write_blocks(xn, super->seq & 1, 1, super, EXO_XN_FUA);
 	if (!ret)

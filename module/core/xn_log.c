@@ -258,6 +258,27 @@ static void emit_init(struct exo_xn_tx *tx)
 	}
 }
 
+/* Whoever changes hands, and which map it was: the one isn't durable without the other (INV-XN-31). */
+static void emit_owners(struct exo_xn_tx *tx)
+{
+	const struct exo_xn_owner *owner = tx->owners->at;
+	struct exo_xn_rec_uids rec = { .head = { EXO_XN_REC_UIDS, sizeof(rec) } };
+	u64 entry[EXO_XN_TABLE_ENTRY / 8];
+	u32 i;
+
+	for (i = 0; i < tx->owners->nr; i++, owner++) {
+		if (owner->to == owner->was)
+			continue;
+		exo_xn_owner_entry(tx->xn, owner, entry);
+		emit_entry(tx, owner->root ? EXO_XN_REC_ROOT : EXO_XN_REC_TEMPLATE, entry);
+	}
+	__builtin_memcpy(rec.machine, tx->owners->machine, sizeof(rec.machine));
+	__builtin_memcpy(rec.uids, tx->owners->uids, sizeof(rec.uids));
+	rec.quotas = tx->owners->quotas;
+	emit(tx, &rec, sizeof(rec));
+	tx->records++;
+}
+
 /* All of it, once to measure and once to write: in an order that replay can follow. */
 void exo_xn_tx_emit(struct exo_xn_tx *tx)
 {
@@ -287,6 +308,8 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
 		exo_xn_template_build(xn->host->crc, xn->seed, &entry, tx->template);
 		emit_entry(tx, EXO_XN_REC_TEMPLATE, &entry);
 	}
+	if (tx->owners)
+		emit_owners(tx);
 }
 
 /**

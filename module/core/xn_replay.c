@@ -232,6 +232,13 @@ static int replay_entry(struct exo_xn *xn, const struct exo_xn_rec_entry *rec)
 	return 0;
 }
 
+static void replay_uids(struct exo_xn *xn, const struct exo_xn_rec_uids *rec)
+{
+	__builtin_memcpy(xn->machine, rec->machine, sizeof(xn->machine));
+	__builtin_memcpy(xn->uids, rec->uids, sizeof(xn->uids));
+	xn->quotas = rec->quotas;
+}
+
 static int replay_tx(struct replay *r)
 {
 	struct exo_xn *xn = r->xn;
@@ -256,6 +263,9 @@ static int replay_tx(struct replay *r)
 			break;
 		case EXO_XN_REC_UNIT:
 			ret = replay_unit(xn, rec);
+			break;
+		case EXO_XN_REC_UIDS:
+			replay_uids(xn, rec);
 			break;
 		default:
 			ret = replay_entry(xn, rec);

@@ -4,9 +4,6 @@
  */
 #include "core/xn_core.h"
 
-#define TEMPLATES_OF_UID 64U
-#define CONTENT_OF_UID (4U << 20)	/* bytes: what is compiled of it is in proportion */
-
 /* Forget a template. Context: disk lock, or nobody uses the disk. */
 void exo_xn_template_drop(struct exo_xn *xn, struct exo_xn_template_core *t)
 {
@@ -117,7 +114,7 @@ static int place(struct exo_xn *xn, struct exo_xn_template_core *t, bool admin, 
 		mine += other->uid == t->uid;
 		bytes += other->uid == t->uid ? other->length : 0;
 	}
-	if (!admin && (mine >= TEMPLATES_OF_UID || bytes > CONTENT_OF_UID))
+	if (!admin && (mine >= EXO_XN_UID_TEMPLATES || bytes > EXO_XN_UID_CONTENT))
 		return -EDQUOT;
 	if (!admin && t->blocks > exo_xn_uid_room(xn, t->uid))
 		return -EDQUOT;

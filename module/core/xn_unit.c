@@ -544,7 +544,7 @@ static u32 keys_of(struct exo_xn *xn, const struct exo_xn_core_root *root, const
  * @block: its first block
  * @count: blocks
  *
- * An admin may; of a quarantined root everybody may at most read.
+ * An admin may; of a quarantined root everybody may at most read; of nobody's root nobody else may anything, whatever acl says.
  *
  * Context: disk lock; may read and allocate (the template), runs a graft. Return: true: allowed.
  */
@@ -563,7 +563,7 @@ bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct 
 		return false;
 	if (who->admin || !EXO_XN_CHECKED)
 		return true;
-	t = exo_xn_template(xn, unit->template);
+	t = root->pub.uid == EXO_XN_NOBODY ? NULL : exo_xn_template(xn, unit->template);
 	if (!t)
 		return false;
 	q.owner = root->pub.uid;

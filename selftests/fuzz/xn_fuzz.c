@@ -247,6 +247,31 @@ static void use(struct exo_xn *xn)
 	exo_xn_trim(xn, 0, BLOCKS);
 }
 
+/* Owners get others by a map that somebody has written: all do, as it says, or none. */
+static void arrive(struct exo_xn *xn, const struct poke *pokes, u32 nr)
+{
+	struct exo_xn_uids uids[16] = {};
+	struct exo_xn_arrival a = { .machine = { 1 + nr }, .map = true, .uids = uids, .nr = nr };
+	u32 was[9] = {}, i;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		memcpy(&uids[i], &pokes[i], sizeof(uids[i]));
+		if (pokes[i].reserved & 1)
+			uids[i] = (struct exo_xn_uids){ w_uid(pokes[i].which % 4), w_uid(pokes[i].offset % 3),
+							pokes[i].length % 8, 0 };
+	}
+	if (exo_xn_uids_tidy(uids, &a.nr))
+		return;
+	for (i = 1; i <= 8; i++)
+		was[i] = exo_xn_root(xn, i) ? exo_xn_root(xn, i)->uid : 0;
+	ret = exo_xn_arrive(xn, &a);
+	must(!ret || ret == -EEXIST || ret == -EDQUOT || ret == -ENOSPC, "an arrival is done or refused");
+	for (i = 1; i <= 8; i++)
+		must(!exo_xn_root(xn, i) || exo_xn_root(xn, i)->uid == (a.mapped ? exo_xn_uids_to(uids, a.nr, was[i]) : was[i]),
+		     "owners are as the map says");
+}
+
 static void end(struct exo_xn *xn, struct sim *sim)
 {
 	exo_xn_free(xn);
@@ -274,6 +299,7 @@ static void attach(const struct poke *pokes, u32 nr, bool log)
 		sim_free(sim);
 		return;
 	}
+	arrive(xn, pokes, nr);
 	if (nr & 1)
 		exo_xn_limit(xn, 1 << 16);
 	use(xn);

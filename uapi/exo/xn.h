@@ -92,6 +92,22 @@ struct exo_xn_format {
 
 #define EXO_XN_ATTACH_CHECK (1U << 0)	/* walk everything */
 
+#define EXO_XN_UIDS 340U		/* most ranges of a map */
+#define EXO_XN_NOBODY 0xffffffffU	/* the uid of nobody: as an owner, only an admin is let in */
+
+/**
+ * struct exo_xn_uids - a range of a map of uids
+ * @from: the first of these on the disk ...
+ * @to: ... is this one from now on
+ * @count: how many. No @from is in two ranges, and none is EXO_XN_NOBODY, nor becomes it
+ */
+struct exo_xn_uids {
+	__u32 from;
+	__u32 to;
+	__u32 count;
+	__u32 reserved;
+};
+
 /**
  * struct exo_xn_attach - EXO_XN_ATTACH (ADMIN): open a disk exclusively, recover it, let it be used
  * @path: of the device
