@@ -175,7 +175,7 @@ EXPORT int exo_xn_format(struct exo_env *env, const char *path,
  * @env: CAP_SYS_ADMIN; the disk outlives it
  * @path: the device
  * @flags: 0 or EXO_XN_ATTACH_CHECK
- * @out_said: what its recovery did; may be NULL
+ * @out_said: what its recovery did, up to @out_read; may be NULL
  *
  * Return: its number; -EINVAL: it was not formatted, or exo's own blocks are damaged; -EBUSY: somebody
  * has it; -EPERM; -EIO, or another error of opening it. Thread-safe.
@@ -183,15 +183,49 @@ EXPORT int exo_xn_format(struct exo_env *env, const char *path,
 EXPORT int exo_xn_attach(struct exo_env *env, const char *path, uint32_t flags,
 			 struct exo_xn_attach *out_said)
 {
-	struct exo_xn_attach cmd = {
-		.size = sizeof(cmd),
+	/* The struct was so long when this function was made. */
+	struct exo_xn_attach_opts opts = {
+		.sz = sizeof(opts),
 		.flags = flags,
-		.path = (uintptr_t)path,
+		.said = out_said,
+		.said_size = offsetof(struct exo_xn_attach, uids),
 	};
-	int ret = sys_ioctl(env->fd, EXO_XN_ATTACH, &cmd);
 
-	if (out_said)
-		*out_said = cmd;
+	return exo_xn_attach_with(env, path, &opts);
+}
+
+/**
+ * exo_xn_attach_with() - the same, on this machine, with its users
+ * @env: CAP_SYS_ADMIN; the disk outlives it
+ * @path: the device
+ * @opts: may be NULL
+ *
+ * With a map all roots and templates get other owners, in one piece, before anybody can use the disk; once on this
+ * machine, however often it is attached with that map.
+ *
+ * Return: its number; -EEXIST: two who would become one have a template of the same name each; -EDQUOT: they would have
+ * more than one may; -ENOSPC: the log is too short for so many (with these three, nothing changed hands, and the disk
+ * isn't attached); -EINVAL: a map that can't be, or no machine; and as exo_xn_attach(). Thread-safe.
+ */
+EXPORT int exo_xn_attach_with(struct exo_env *env, const char *path,
+			      const struct exo_xn_attach_opts *opts)
+{
+	struct exo_xn_attach cmd = { .size = sizeof(cmd), .path = (uintptr_t)path };
+	const uint8_t *machine = OPTS_GET(opts, machine, NULL);
+	struct exo_xn_attach *said = OPTS_GET(opts, said, NULL);
+	size_t size = OPTS_GET(opts, said_size, 0UL);
+	int ret = lib_opts_check(opts, sizeof(*opts));
+
+	if (ret)
+		return ret;
+	cmd.uids = (uintptr_t)OPTS_GET(opts, uids, NULL);
+	cmd.nr_uids = OPTS_GET(opts, nr_uids, 0U);
+	cmd.flags = OPTS_GET(opts, flags, 0U) | (cmd.uids ? EXO_XN_ATTACH_UIDS : 0);
+	if (machine)
+		memcpy(cmd.machine, machine, sizeof(cmd.machine));
+	ret = sys_ioctl(env->fd, EXO_XN_ATTACH, &cmd);
+	if (said)
+		memcpy(said, &cmd, size < sizeof(cmd) ? size : sizeof(cmd));
 	return ret ? ret : (int)cmd.out_disk;
 }
 

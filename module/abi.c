@@ -169,9 +169,14 @@ ABI_OP(exo_xn_format, 32, M(exo_xn_format, path) + M(exo_xn_format, log_blocks) 
 	M(exo_xn_format, reserved) + M(exo_xn_format, uid_blocks));
 ABI(exo_xn_uids, 16, M(exo_xn_uids, from) + M(exo_xn_uids, to) + M(exo_xn_uids, count) +
 	M(exo_xn_uids, reserved));
-ABI_OP(exo_xn_attach, 48, M(exo_xn_attach, path) + M(exo_xn_attach, out_disk) +
+ABI_OP(exo_xn_attach, 152, M(exo_xn_attach, path) + M(exo_xn_attach, out_disk) +
 	M(exo_xn_attach, out_roots) + M(exo_xn_attach, out_quarantined) +
-	M(exo_xn_attach, reserved) + M(exo_xn_attach, out_replayed) + M(exo_xn_attach, out_read));
+	M(exo_xn_attach, reserved) + M(exo_xn_attach, out_replayed) + M(exo_xn_attach, out_read) +
+	M(exo_xn_attach, uids) + M(exo_xn_attach, nr_uids) + M(exo_xn_attach, out_flags) +
+	M(exo_xn_attach, out_changed) + M(exo_xn_attach, out_nobody) + M(exo_xn_attach, out_uid) +
+	M(exo_xn_attach, out_to) + M(exo_xn_attach, reserved1) + M(exo_xn_attach, machine) +
+	M(exo_xn_attach, out_name));
+static_assert(offsetof(struct exo_xn_attach, uids) == 48);
 ABI_OP(exo_xn_detach, 16, M(exo_xn_detach, disk) + M(exo_xn_detach, reserved));
 ABI_OP(exo_xn_grow, 24, M(exo_xn_grow, disk) + M(exo_xn_grow, reserved) +
 	M(exo_xn_grow, out_blocks));

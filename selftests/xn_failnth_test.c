@@ -67,6 +67,20 @@ static int call_attach(void)
 	return ret;
 }
 
+/* With a map, which is applied each time. */
+static int call_attach_mapped(void)
+{
+	static const struct exo_xn_uids uids[] = { { 0, 0, 1, 0 }, { ALICE, BOB, 1, 0 } };
+	struct exo_xn_attach attach = {
+		.size = sizeof(attach), .flags = EXO_XN_ATTACH_UIDS | EXO_XN_ATTACH_AGAIN, .path = (uintptr_t)path,
+		.uids = (uintptr_t)uids, .nr_uids = 2, .machine = "this machine",
+	};
+	int ret = t_ioctl(fd, EXO_XN_ATTACH, &attach);
+
+	disk = attach.out_disk;
+	return ret;
+}
+
 static void undo_attach(void)
 {
 	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
@@ -94,6 +108,7 @@ TEST_LONG(disk__each_command, 300)
 	sweep("detach", call_detach, undo_detach, 1);
 	ASSERT_EQ(xt_detach(fd, disk, 0), 0);
 	sweep("attach", call_attach, undo_attach, 10);
+	sweep("attach with a map", call_attach_mapped, undo_attach, 12);
 	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
 	disk = attach.out_disk;
 	ASSERT_EQ(attach.out_roots, 1);

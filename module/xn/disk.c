@@ -185,7 +185,8 @@ static int walk_all(struct exo_xn *xn)
 	return ret;
 }
 
-static int disk_recover(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd)
+static int disk_recover(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd,
+			struct exo_xn_arrival *arrival)
 {
 	struct exo_xn_stat stat = {};
 	int ret;
@@ -196,6 +197,10 @@ static int disk_recover(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd)
 	exo_xn_limit(disk->xn, (u64)memory_mib << 20);
 	if (cmd->flags & EXO_XN_ATTACH_CHECK)
 		ret = walk_all(disk->xn);
+	if (!ret) {
+		ret = exo_xn_arrive(disk->xn, arrival);
+		exo_xn_arrival_say(cmd, arrival);
+	}
 	if (ret) {
 		exo_xn_free(disk->xn);
 		disk->xn = NULL;
@@ -210,14 +215,15 @@ static int disk_recover(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd)
 }
 
 /* Under exo_xn_disks_lock. */
-static int disk_attach(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd)
+static int disk_attach(struct exo_xn_disk_dev *disk, struct exo_xn_attach *cmd,
+		       struct exo_xn_arrival *arrival)
 {
 	int ret;
 
 	if (!try_module_get(THIS_MODULE))
 		return -EBUSY;
 	mutex_lock(&disk->lock);
-	ret = disk_recover(disk, cmd);
+	ret = disk_recover(disk, cmd, arrival);
 	mutex_unlock(&disk->lock);
 	if (ret)
 		goto err_module;
@@ -245,27 +251,39 @@ err_module:
  *
  * Context: sleeps.
  * Return: 0; -EINVAL: not a disk of exo's, or its own state is damaged; -EBUSY: in use; -EOVERFLOW:
- * too many disks; of the device.
+ * too many disks; -EEXIST, -EDQUOT, -ENOSPC: its owners can't be mapped so; of the device.
  */
 int exo_xn_attach_op(struct exo_env *env, void *arg)
 {
 	struct exo_xn_attach *cmd = arg;
+	struct exo_xn_arrival arrival;
 	struct exo_xn_disk_dev *disk;
 	int ret;
 
-	if ((cmd->flags & ~EXO_XN_ATTACH_CHECK) || cmd->reserved || !cmd->path)
+	if ((cmd->flags & ~(EXO_XN_ATTACH_CHECK | EXO_XN_ATTACH_UIDS | EXO_XN_ATTACH_AGAIN)) ||
+	    cmd->reserved || !cmd->path)
 		return -EINVAL;
-	memset_startat(cmd, 0, out_disk);
+	cmd->out_disk = 0;
+	cmd->out_roots = 0;
+	cmd->out_quarantined = 0;
+	cmd->out_replayed = 0;
+	cmd->out_read = 0;
+	ret = exo_xn_arrival_get(cmd, &arrival);
+	if (ret)
+		return ret;
 	disk = disk_new(cmd->path);
-	if (IS_ERR(disk))
-		return PTR_ERR(disk);
+	ret = PTR_ERR_OR_ZERO(disk);
+	if (ret)
+		goto out;
 	mutex_lock(&exo_xn_disks_lock);
-	ret = disk_attach(disk, cmd);
+	ret = disk_attach(disk, cmd, &arrival);
 	mutex_unlock(&exo_xn_disks_lock);
 	if (ret) {
 		disk_close(disk);
 		exo_xn_disk_put(disk);
 	}
+out:
+	exo_xn_arrival_put(&arrival);
 	return ret;
 }
 

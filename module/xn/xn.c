@@ -35,7 +35,7 @@ static u64 noun_features(void)
 
 static const struct exo_op xn_ops[] = {
 	EXO_OP(XN_FORMAT, struct exo_xn_format, EXO_OP_ADMIN | EXO_OP_IN, exo_xn_format_op),
-	EXO_OP(XN_ATTACH, struct exo_xn_attach, EXO_OP_ADMIN, exo_xn_attach_op),
+	EXO_OP_GROWN(XN_ATTACH, struct exo_xn_attach, uids, EXO_OP_ADMIN, exo_xn_attach_op),
 	EXO_OP(XN_DETACH, struct exo_xn_detach, EXO_OP_ADMIN | EXO_OP_IN, exo_xn_detach_op),
 	EXO_OP(XN_GROW, struct exo_xn_grow, EXO_OP_ADMIN, exo_xn_grow_op),
 	EXO_OP(XN_CHECK, struct exo_xn_check, EXO_OP_ADMIN, exo_xn_check_op),

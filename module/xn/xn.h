@@ -185,6 +185,11 @@ int exo_xn_map_op(struct exo_env *env, void *arg);
 /* xn/quota.c */
 int exo_xn_quota_op(struct exo_env *env, void *arg);
 
+/* xn/owners.c */
+int exo_xn_arrival_get(struct exo_xn_attach *cmd, struct exo_xn_arrival *arrival);
+void exo_xn_arrival_put(struct exo_xn_arrival *arrival);
+void exo_xn_arrival_say(struct exo_xn_attach *cmd, const struct exo_xn_arrival *arrival);
+
 /* xn/io.c: the engine's surroundings */
 extern const struct exo_xn_host exo_xn_host;
 void exo_xn_drain(struct exo_xn *xn, u64 block, u64 count);

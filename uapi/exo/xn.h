@@ -91,6 +91,8 @@ struct exo_xn_format {
 #define EXO_XN_FORMAT _IO(EXO_TYPE, EXO_NR_XN_FORMAT)
 
 #define EXO_XN_ATTACH_CHECK (1U << 0)	/* walk everything */
+#define EXO_XN_ATTACH_UIDS (1U << 1)	/* roots and templates get owners as @uids says */
+#define EXO_XN_ATTACH_AGAIN (1U << 2)	/* with UIDS: although that was done already */
 
 #define EXO_XN_UIDS 340U		/* most ranges of a map */
 #define EXO_XN_NOBODY 0xffffffffU	/* the uid of nobody: as an owner, only an admin is let in */
@@ -108,6 +110,10 @@ struct exo_xn_uids {
 	__u32 reserved;
 };
 
+#define EXO_XN_ATTACH_MOVED (1U << 0)	/* the machine isn't the one that was said the last time */
+#define EXO_XN_ATTACH_MAPPED (1U << 1)	/* the map was applied, now */
+#define EXO_XN_ATTACH_BEFORE (1U << 2)	/* it was applied on this machine already, as the last one */
+
 /**
  * struct exo_xn_attach - EXO_XN_ATTACH (ADMIN): open a disk exclusively, recover it, let it be used
  * @path: of the device
@@ -116,6 +122,19 @@ struct exo_xn_uids {
  * @out_quarantined: of these, quarantined
  * @out_replayed: transactions that were found in the log
  * @out_read: blocks read for the recovery
+ * @uids: with UIDS: struct exo_xn_uids[]; who owns something and isn't in them: EXO_XN_NOBODY from now on
+ * @nr_uids: how many; 0: all that is on the disk is nobody's from now on
+ * @out_flags: EXO_XN_ATTACH_MOVED, _MAPPED, _BEFORE
+ * @out_changed: roots and templates that have another owner now
+ * @out_nobody: of these, EXO_XN_NOBODY's
+ * @out_uid: EEXIST: two who would become @out_to, and have each a template @out_name. EDQUOT: two who would
+ *	together have more than a user may
+ * @out_to: see @out_uid
+ * @machine: where this is, in 16 bytes; needed for UIDS. The disk keeps a hash of it. Zeros: isn't said
+ * @out_name: see @out_uid; else it is empty
+ *
+ * The map is applied in one transaction before anybody can use the disk, and once: the transaction says with which map
+ * it was, and on which machine. After EEXIST, EDQUOT and ENOSPC (the log is too short for so many) it wasn't applied.
  */
 struct exo_xn_attach {
 	__u32 size;
@@ -127,6 +146,17 @@ struct exo_xn_attach {
 	__u32 reserved;
 	__aligned_u64 out_replayed;
 	__aligned_u64 out_read;
+	/* Until here it went at first: size 48. */
+	__aligned_u64 uids;
+	__u32 nr_uids;
+	__u32 out_flags;
+	__u32 out_changed;
+	__u32 out_nobody;
+	__u32 out_uid[2];
+	__u32 out_to;
+	__u32 reserved1;
+	__u8 machine[16];
+	char out_name[EXO_XN_NAME];
 };
 #define EXO_XN_ATTACH _IO(EXO_TYPE, EXO_NR_XN_ATTACH)
 

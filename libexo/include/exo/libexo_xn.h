@@ -53,6 +53,30 @@ int exo_xn_format(struct exo_env *env, const char *path, const struct exo_xn_for
 /* flags: 0 or EXO_XN_ATTACH_CHECK. The disk's number; out_said, its recovery, may be NULL. */
 int exo_xn_attach(struct exo_env *env, const char *path, uint32_t flags,
 		  struct exo_xn_attach *out_said);
+
+/**
+ * struct exo_xn_attach_opts - options of exo_xn_attach_with()
+ * @sz: size of this struct
+ * @flags: 0 or EXO_XN_ATTACH_CHECK, _UIDS, _AGAIN
+ * @nr_uids: ranges of @uids; at most EXO_XN_UIDS
+ * @uids: owners are mapped so, which is EXO_XN_ATTACH_UIDS, too. Who isn't in a range: EXO_XN_NOBODY
+ * @machine: 16 bytes that are this machine's, such as of /etc/machine-id; the disk keeps a hash. NULL: isn't
+ *	said; required for a map
+ * @said: what its recovery, and the map, did; also what is wrong with a map. May be NULL
+ * @said_size: bytes there
+ */
+struct exo_xn_attach_opts {
+	size_t sz;
+	uint32_t flags;
+	uint32_t nr_uids;
+	const struct exo_xn_uids *uids;
+	const uint8_t *machine;
+	struct exo_xn_attach *said;
+	size_t said_size;
+};
+
+/* The same with options: the disk comes to this machine, where the users' numbers are other ones. */
+int exo_xn_attach_with(struct exo_env *env, const char *path, const struct exo_xn_attach_opts *opts);
 /* flags: 0 or EXO_XN_DETACH_FORCE. The handle is still to be closed. */
 int exo_xn_detach(struct exo_xn *xn, uint32_t flags);
 /* The device has become larger; out_blocks may be NULL. */
