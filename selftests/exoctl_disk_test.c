@@ -159,6 +159,101 @@ XN_TEST(exoctl_disk__what_others_have_there)
 	GOOD(exo_xn_open(env, NULL, &xn));
 }
 
+#define MACHINE_ID "/etc/machine-id"
+
+static void on_machine(const char *id)
+{
+	FILE *file = fopen(MACHINE_ID, "we");
+
+	CHECK(file);
+	fprintf(file, "%s\n", id);
+	CHECK(!fclose(file));
+}
+
+/* Detach, and attach with these options. */
+static void again(const char *options, int status)
+{
+	char line[256];
+
+	exoctl("disk detach");
+	snprintf(line, sizeof(line), "disk attach %s %s", device, options);
+	runs(line, status);
+}
+
+static void belongs_to(uint32_t number, uint32_t uid)
+{
+	struct exo_xn_root root;
+
+	exo_xn_close(xn);
+	GOOD(exo_xn_open(env, NULL, &xn));
+	GOOD(exo_xn_root(xn, number, &root));
+	ASSERT_EQ(root.out_uid, uid);
+}
+
+static void installs_list(void)
+{
+	pid_t pid = test_fork();
+
+	if (!pid) {
+		t_become(ALICE);
+		GOOD(exo_env_open(&env, NULL));
+		GOOD(exo_xn_open(env, NULL, &xn));
+		install("list", NULL, 0);
+		_exit(0);
+	}
+	test_join(pid);
+}
+
+XN_TEST(exoctl_disk__from_another_machine)
+{
+	uint64_t unit;
+	uint32_t root;
+
+	if (access("/etc/vm/cmd", F_OK))
+		SKIP("it writes " MACHINE_ID ": only in a VM");
+	root = make_list("numbers", &unit);
+	on_machine("0123456789abcdef0123456789abcdef");
+	again("", 0);
+	CHECK(!strstr(output, "another machine"));
+	on_machine("fedcba9876543210fedcba9876543210");
+	again("", 0);
+	says("it was attached on another machine before");
+	says("  0 (");
+	says("1 root\n");
+	again("--uid-map 0:1000", 0);
+	says("2 roots and formats have other owners now\n");
+	belongs_to(root, 1000);
+	again("--uid-map=0:1000:1", 0);
+	says("this map was applied here already");
+	belongs_to(root, 1000);
+	again("--uid-map 0:1000 --force --json", 0);
+	says("\"mapped\":\ttrue");
+	says("\"nobodys\":\t2");
+	belongs_to(root, EXO_XN_NOBODY);
+	runs("root list", 0);
+	says("numbers                  -  ");
+	runs("root chown numbers root", 0);
+	again("--uid-map none", 0);
+	says("1 roots and formats have other owners now, 1 of them nobody");
+	runs("root chown numbers 0", 0);
+	install("list", NULL, 0);
+	installs_list();
+	again("--uid-map 0:7,1000:7", 1);
+	says("0 and 1000 would both be 7 here, and each has a format \"list\"");
+	again("", 0);
+	belongs_to(root, 0);
+	again("--uid-map 1:2,1:3", 2);
+	says("expected FROM:TO[:COUNT]");
+	again("--uid-map 1:nosuchuser", 2);
+	again("--uid-map 1:2:4294967295", 2);
+	unlink(MACHINE_ID);
+	again("--uid-map 0:7", 1);
+	says("systemd-machine-id-setup");
+	again("", 0);
+	exo_xn_close(xn);
+	GOOD(exo_xn_open(env, NULL, &xn));
+}
+
 XN_TEST(exoctl_root__all_of_it)
 {
 	static const char file[] = "/tmp/exo-root.img";

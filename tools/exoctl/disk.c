@@ -85,7 +85,7 @@ struct exo_xn *disk_open(struct exo_env *env, const char *name)
 }
 
 /* What is wrong with a device that can't be formatted or attached. */
-static int device_failed(int err, const struct disk_request *req, const char *what)
+int disk_failed(int err, const struct disk_request *req, const char *what)
 {
 	switch (err) {
 	case -EBUSY:
@@ -165,7 +165,7 @@ static int format(struct exo_env *env, const struct disk_request *req)
 				   type, req->object);
 	ret = exo_xn_format(env, req->object, &opts);
 	if (ret)
-		return device_failed(ret, req, "format");
+		return disk_failed(ret, req, "format");
 	if (req->json) {
 		root = cJSON_CreateObject();
 		cJSON_AddStringToObject(root, "device", req->object);
@@ -175,34 +175,6 @@ static int format(struct exo_env *env, const struct disk_request *req)
 		       req->object, req->object);
 	}
 	return EXOCTL_OK;
-}
-
-static int attach(struct exo_env *env, const struct disk_request *req)
-{
-	struct exo_xn_attach said;
-	cJSON *root;
-	int ret = exo_xn_attach(env, req->object, req->check ? EXO_XN_ATTACH_CHECK : 0, &said);
-
-	if (ret < 0)
-		return device_failed(ret, req, "attach");
-	if (req->json) {
-		root = cJSON_CreateObject();
-		cJSON_AddNumberToObject(root, "disk", said.out_disk);
-		cJSON_AddNumberToObject(root, "roots", said.out_roots);
-		cJSON_AddNumberToObject(root, "quarantined", said.out_quarantined);
-		cJSON_AddNumberToObject(root, "replayed", (double)said.out_replayed);
-		cJSON_AddNumberToObject(root, "read", (double)said.out_read);
-		exoctl_print_json(root, false);
-	} else {
-		printf("disk %" PRIu32 ": %" PRIu32 " roots; %" PRIu64 " transactions replayed, %" PRIu64
-		       " blocks read\n", said.out_disk, said.out_roots, (uint64_t)said.out_replayed,
-		       (uint64_t)said.out_read);
-	}
-	if (!said.out_quarantined)
-		return EXOCTL_OK;
-	exoctl_fail("%" PRIu32 " roots are in quarantine: exoctl root list shows which; they can be read, "
-		    "exported, deleted, or released when they are right", said.out_quarantined);
-	return EXOCTL_PARTLY;
 }
 
 static int detach(struct exo_env *env, const struct disk_request *req)
@@ -364,7 +336,7 @@ static int status(struct exo_env *env, const struct disk_request *req)
 }
 
 static const struct verb verbs[] = {
-	{ "status", status, DISK },	{ "format", format, DEVICE }, { "attach", attach, DEVICE },
+	{ "status", status, DISK },	{ "format", format, DEVICE }, { "attach", disk_attach, DEVICE },
 	{ "detach", detach, DISK },	{ "grow", grow, DISK },	      { "check", disk_check, DISK },
 	{ "scrub", disk_scrub, DISK },	{ "trim", trim, DISK },	      { "map", disk_map, DISK },
 	{ "quota", disk_quota, DISK },
@@ -418,6 +390,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'l':
 		parse_blocks("log", arg, &parsing->req.log_blocks, state);
 		return 0;
+	case 'm':
+		if (!disk_parse_uids(arg, &parsing->req))
+			argp_error(state, "--uid-map=%s: expected FROM:TO[:COUNT][,...], uids of the disk and users of "
+				   "this machine, no FROM twice; or none", arg);
+		return 0;
 	case 'u':
 		parse_blocks("user-quota", arg, &parsing->req.uid_blocks, state);
 		return 0;
@@ -447,8 +424,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 int exoctl_disk(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "force", 'f', NULL, 0, "format: over what is on the device; detach: from under programs", 0 },
+		{ "force", 'f', NULL, 0, "format: over what is on the device; detach: from under programs; "
+		  "attach: apply a map although it was", 0 },
 		{ "check", 'c', NULL, 0, "attach: walk all roots", 0 },
+		{ "uid-map", 'm', "FROM:TO[:COUNT],...", 0, "attach: who owns something gets it here as another "
+		  "user; who isn't listed loses it; or none: nobody is listed", 0 },
 		{ "repair", 'r', NULL, 0, "check: free what nobody owns, quarantine roots that are wrong",
 		  0 },
 		{ "log", 'l', "SIZE", 0, "format: size of the log", 0 },
@@ -475,5 +455,6 @@ int exoctl_disk(int argc, char **argv)
 	env = exoctl_open();
 	ret = parsing.verb->run(env, &parsing.req);
 	exo_env_close(env);
+	free(parsing.req.uids);
 	return ret;
 }

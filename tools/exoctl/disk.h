@@ -8,13 +8,15 @@
 /**
  * struct disk_request - the command line
  * @json: JSON instead of text
- * @force: format, detach
+ * @force: format, detach, attach with a map
  * @check: attach: walk everything
  * @repair: check: mend what is wrong
  * @log_blocks: format
  * @uid_blocks: format
  * @user: quota: whose; NULL: all
  * @limit: quota: what it shall be; NULL: show it
+ * @uids: attach: the map; NULL: none is given
+ * @nr_uids: its ranges
  * @object: the device, or the disk; NULL: the only one
  */
 struct disk_request {
@@ -26,6 +28,8 @@ struct disk_request {
 	uint32_t uid_blocks;
 	const char *user;
 	const char *limit;
+	struct exo_xn_uids *uids;
+	uint32_t nr_uids;
 	const char *object;
 };
 
@@ -35,6 +39,12 @@ struct exo_xn *disk_open(struct exo_env *env, const char *name);
 const char *disk_uuid(const uint8_t uuid[16]);
 
 /* disk_check.c, disk_map.c, disk_quota.c */
+/* Says what is wrong with a device that can't be formatted or attached. */
+int disk_failed(int err, const struct disk_request *req, const char *what);
+
+/* disk_attach.c, disk_check.c, disk_map.c */
+bool disk_parse_uids(const char *arg, struct disk_request *req);
+int disk_attach(struct exo_env *env, const struct disk_request *req);
 int disk_check(struct exo_env *env, const struct disk_request *req);
 int disk_scrub(struct exo_env *env, const struct disk_request *req);
 int disk_map(struct exo_env *env, const struct disk_request *req);

@@ -216,7 +216,9 @@ const char *exoctl_user(uint32_t uid)
 	const struct passwd *pw = getpwuid(uid);
 	char *text = buffer();
 
-	if (pw)
+	if (uid == EXO_XN_NOBODY)
+		snprintf(text, BUFFER_SIZE, "-");
+	else if (pw)
 		snprintf(text, BUFFER_SIZE, "%s", pw->pw_name);
 	else
 		snprintf(text, BUFFER_SIZE, "%" PRIu32, uid);
