@@ -76,7 +76,7 @@ static int other;
 static __attribute__((unused)) struct exo_ring *ring;
 
 struct state {
-	uint64_t nr_free;	/* with those that Linux has borrowed: it may, when an allocation fails */
+	uint64_t nr_free;
 	struct exo_env_status st;
 	struct exo_env_status other;
 };
@@ -88,7 +88,7 @@ static void look(struct state *s)
 	if (!table)
 		table = t_table(fd);
 	memset(s, 0, sizeof(*s));
-	s->nr_free = table->free + table->target - table->present;
+	s->nr_free = table->free;
 	t_status(fd, &s->st);
 	t_status(other, &s->other);
 	/* Counts only up. */
