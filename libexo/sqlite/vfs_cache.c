@@ -140,6 +140,7 @@ uint32_t cache_give(uint32_t wanted)
 static void on_revoke(const struct exo_revoke *revoke, void *ctx)
 {
 	(void)ctx;
+	frames_in_thread();
 	pthread_mutex_lock(&vfs.lock);
 	cache_give(revoke->wanted);
 	pthread_mutex_unlock(&vfs.lock);

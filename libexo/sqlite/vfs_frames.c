@@ -78,6 +78,16 @@ static int listen(void)
 	return 0;
 }
 
+/* A SIGBUS that is blocked ends the process. */
+void frames_in_thread(void)
+{
+	sigset_t bus;
+
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+}
+
 /* Pages ---------------------------------------------------------------------------------------- */
 
 static void put(struct share *share, uint32_t page)

@@ -167,6 +167,8 @@ void frames_close(struct share *share);
 /* A page's frame is bound from here on; its name is block @page of the volume's names. */
 int frames_get(struct share *share, uint32_t page, uint32_t count);
 void frames_put(struct share *share, uint32_t page, uint32_t count);
+/* Before what is shared is touched in a thread of libexo, which has all signals blocked. */
+void frames_in_thread(void);
 /* All of it is 0xff or zeros, and this process' alone. Async-signal-safe. */
 void frames_lose(struct share *share);
 
