@@ -247,6 +247,58 @@ TEST_LONG(taken__from_one_who_is_idle, 120)
 	}
 }
 
+/* Has written, in frames that it is about to be asked for. */
+static void write_much(void *arg)
+{
+	struct turns *turns = arg;
+	sqlite3 *db;
+	int ret;
+
+	db = vfs_open(0, "crowd.db");
+	sql(db, NULL, "PRAGMA cache_size=5; BEGIN IMMEDIATE");
+	sql(db, NULL, "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i<300) "
+		      "INSERT INTO log SELECT randomblob(4000) FROM c");
+	test_sync_post(&turns->ready);
+	test_sync_wait(&turns->taken);
+	ret = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	if (!is_io_error(ret))
+		FAIL("a transaction whose locks are gone: %d", ret);
+	ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Catches: the thread that gives frames back and writes what is dirty, for whom what is shared is gone already. */
+TEST_LONG(taken__before_frames_are_given, 90)
+{
+	struct turns *turns = test_shared(sizeof(*turns));
+	struct crowd crowd = { "delete", 0 };
+	uint32_t disk = set_up(), entry, asked;
+	struct exo_quota old = t_quota(root_fd, 0);
+	int status;
+	pid_t pid;
+
+	turns_init(turns);
+	test_join(test_spawn(crowd_begin, &crowd));
+	no_minimum();
+	ASSERT_EQ(hold_page(disk, 0, &entry), 0);
+	pid = test_spawn(write_much, turns);
+	test_sync_wait(&turns->ready);
+	kill(pid, SIGSTOP);
+	ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	/* It is asked first, and told then. */
+	ASSERT_EQ(t_revoke(root_fd, env_of(root_fd, pid).out_env, 100000, 60000, &asked), 0);
+	ASSERT_GT(asked, 64);
+	take_by_force();
+	kill(pid, SIGCONT);
+	test_sleep_ms(200);
+	test_sync_post(&turns->taken);
+	test_join(pid);
+	ASSERT_EQ(xt_unbind(root_fd, entry), 0);
+	old.size = sizeof(old);
+	old.flags = EXO_QUOTA_MIN;
+	t_quota_set(root_fd, &old);
+	end(disk);
+}
+
 /* Of one whose process is ending, after some of his numbers are gone: a page of the head, and a seat in it. */
 static uint32_t hold_seat(uint32_t disk, uint32_t page, uint32_t slot)
 {
