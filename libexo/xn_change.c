@@ -319,7 +319,7 @@ EXPORT int exo_xn_change_command(struct exo_xn_change *change, uint32_t flags,
  *
  * Return: 0; -EINVAL: what owns() says is not what the steps say; -EACCES: acl(); -EBUSY: a block is not
  * free, or a freed unit owns something; -ENOENT: a unit that was not read; -EDQUOT; -ENOSPC: too much for
- * one transaction; -EIO; -ENOMEM, -E2BIG.
+ * one transaction, or for memory together with what is not committed: commit first; -EIO; -ENOMEM, -E2BIG.
  */
 EXPORT int exo_xn_change_apply(struct exo_xn_change *change, uint32_t flags,
 			       struct exo_xn_apply *out_said)

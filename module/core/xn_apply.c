@@ -51,11 +51,30 @@ static bool part_touched(const struct exo_xn_touched *t, u32 part)
 	return t->parts[part / 64] >> part % 64 & 1;
 }
 
+/**
+ * exo_xn_change_hold() - may a change have more memory?
+ * @c: the change
+ * @bytes: that it is going to take; it has them until its own end, or the root's commit
+ *
+ * All uids together may have half of the disk's, whoever it is; above that each has a share.
+ *
+ * Context: disk lock. Return: 0; -ENOSPC: commit first.
+ */
+int exo_xn_change_hold(struct exo_xn_change *c, u64 bytes)
+{
+	c->held += bytes;
+	if (c->xn->held + c->held <= c->xn->memory_max / 2 || c->held <= c->may_hold)
+		return 0;
+	c->may_hold = exo_xn_may_hold(c->xn, c->root->pub.uid);
+	return c->held > c->may_hold ? -ENOSPC : 0;
+}
+
 /* Keep the new set of a part, if it is a new one. */
-static int keep_set(struct exo_xn *xn, struct exo_xn_touched *t, u32 part, struct exo_xn_part *to,
+static int keep_set(struct exo_xn_change *c, struct exo_xn_touched *t, u32 part, struct exo_xn_part *to,
 		    const struct exo_xn_extents *set)
 {
 	const struct exo_xn_part *was = &t->unit->part[part];
+	int ret;
 
 	t->nr_extents += set->nr - was->nr;
 	t->nr_units += exo_xn_units_in(set->at, set->nr) - exo_xn_units_in(was->at, was->nr);
@@ -66,7 +85,10 @@ static int keep_set(struct exo_xn *xn, struct exo_xn_touched *t, u32 part, struc
 	to->nr = set->nr;
 	if (!set->nr)
 		return 0;
-	to->at = exo_xn_alloc(xn, set->nr * sizeof(*set->at));
+	ret = exo_xn_change_hold(c, set->nr * sizeof(*set->at));
+	if (ret)
+		return ret;
+	to->at = exo_xn_alloc(c->xn, set->nr * sizeof(*set->at));
 	if (!to->at)
 		return -ENOMEM;
 	__builtin_memcpy(to->at, set->at, set->nr * sizeof(*set->at));
@@ -99,7 +121,7 @@ static int both_sets(struct exo_xn_change *c, struct exo_xn_touched *t, struct e
 		set = (struct exo_xn_extents){ .at = after->at + nr, .nr = after->nr - nr };
 		ret = exo_xn_extents_tidy(&set, xn->first, xn->blocks);
 		if (!ret)
-			ret = keep_set(xn, t, i, &t->set[kept++], &set);
+			ret = keep_set(c, t, i, &t->set[kept++], &set);
 		if (ret)
 			return ret;
 		nr += set.nr;
@@ -132,17 +154,21 @@ static bool shared_badly(struct exo_xn *xn, const struct exo_xn_touched *t)
 	return refs > EXO_XN_ENTRY_REF && t->nr_units;
 }
 
-static int alloc_sets(struct exo_xn *xn, struct exo_xn_touched *t)
+static int alloc_sets(struct exo_xn_change *c, struct exo_xn_touched *t)
 {
 	u64 left;
 	u32 i;
+	int ret;
 
 	for (i = 0; i < EXO_XN_PART_WORDS; i++)
 		for (left = t->parts[i]; left; left &= left - 1)
 			t->nr_set++;
 	if (!t->nr_set)
 		return 0;
-	t->set = exo_xn_alloc(xn, t->nr_set * sizeof(*t->set));
+	ret = exo_xn_change_hold(c, t->nr_set * sizeof(*t->set));
+	if (ret)
+		return ret;
+	t->set = exo_xn_alloc(c->xn, t->nr_set * sizeof(*t->set));
 	return t->set ? 0 : -ENOMEM;
 }
 
@@ -175,7 +201,7 @@ static int verify(struct exo_xn_change *c, struct exo_xn_touched *t)
 		return ret;
 	}
 	if (t->after) {
-		ret = alloc_sets(xn, t);
+		ret = alloc_sets(c, t);
 		if (!ret)
 			ret = both_sets(c, t, &before, &after);
 		if (!ret && exo_xn_blocks_of(xn->host->size(xn, t->t, t->after, bytes)) !=
@@ -190,7 +216,7 @@ static int verify(struct exo_xn_change *c, struct exo_xn_touched *t)
 	return shared_badly(xn, t) ? -EINVAL : 0;
 }
 
-/* What isn't committed stays in memory: that of one uid's roots is bounded. */
+/* What isn't committed of the map stays in memory, too, and of temporary roots no log bounds it. */
 static bool too_dirty(const struct exo_xn_change *c)
 {
 	const struct exo_xn *xn = c->xn;
@@ -210,6 +236,7 @@ static int afford(struct exo_xn_change *c)
 {
 	struct exo_xn_core_root *root = c->root;
 	u32 i, ops = 0;
+	int ret;
 
 	for (i = 0; i < c->nr_touched; i++) {
 		struct exo_xn_touched *t = &c->touched[i];
@@ -226,7 +253,8 @@ static int afford(struct exo_xn_change *c)
 		return -ENOSPC;
 	if (too_dirty(c))
 		return -ENOSPC;
-	return exo_xn_pending_add(c->xn, root, ops);
+	ret = exo_xn_change_hold(c, exo_xn_pending_bytes(root, ops));
+	return ret ? ret : exo_xn_pending_add(c->xn, root, ops);
 }
 
 /* Take back all steps, the last first. */
@@ -269,6 +297,7 @@ static void publish_sets(struct exo_xn *xn, struct exo_xn_touched *t)
 			continue;
 		if (t->set[kept].own) {
 			part = &t->unit->part[i];
+			t->unit->nr_own += t->set[kept].nr - (part->own ? part->nr : 0);
 			if (part->own)
 				exo_xn_mem_free(xn, part->at);
 			*part = t->set[kept];
@@ -300,9 +329,9 @@ static void publish_death(struct exo_xn *xn, struct exo_xn_core_root *root, stru
 	unit->pub.now = NULL;
 	unit->flags |= EXO_XN_UNIT_DEAD;
 	unit->pub.generation = ++xn->generation;
+	exo_xn_list_add(&root->dirty, &unit->dirty);
 	exo_xn_unit_charge(xn, unit);
 	exo_xn_unit_bury(xn, unit);
-	exo_xn_list_add(&root->dirty, &unit->dirty);
 }
 
 static void publish_bytes(struct exo_xn *xn, struct exo_xn_core_root *root, struct exo_xn_touched *t)
@@ -320,8 +349,8 @@ static void publish_bytes(struct exo_xn *xn, struct exo_xn_core_root *root, stru
 		unit->base = unit->pub.now;
 	unit->pub.now = t->after;
 	unit->pub.generation = ++xn->generation;
-	exo_xn_unit_charge(xn, unit);
 	exo_xn_list_add(&root->dirty, &unit->dirty);
+	exo_xn_unit_charge(xn, unit);
 }
 
 /* Nothing fails from here on. */
@@ -403,7 +432,8 @@ static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)
  *
  * Return: 0; -ENOENT: no such root, or a unit has not been read, or was forgotten since; -EACCES: acl, or the root is quarantined; -EINVAL;
  * -EBUSY: a block isn't free, has several references, or a unit that is freed owns something; -E2BIG: owns of a unit says
- * too much; -EDQUOT: blocks that wait for a commit count; -ENOSPC: commit first, the log has no room for more; -ENOMEM;
+ * too much; -EDQUOT: blocks that wait for a commit count; -ENOSPC: commit first, the log has no room for more, or its owner's
+ * changes take too much memory; -ENOMEM;
  * -EIO. The state is as before then.
  */
 int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,

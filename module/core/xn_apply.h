@@ -72,6 +72,8 @@ struct exo_xn_change {
 	u64 less;
 	u64 room;			/* blocks that its owner may still get */
 	u64 budget;
+	u64 held;			/* bytes of memory that it takes, at most */
+	u64 may_hold;
 	u64 bad;
 };
 
@@ -80,6 +82,9 @@ static inline enum exo_xn_map_op exo_xn_step_op(u32 kind)
 	return kind == EXO_XN_ALLOC ? EXO_XN_OP_TAKE : kind == EXO_XN_FREE_STEP ? EXO_XN_OP_GIVE :
 	       kind == EXO_XN_LINK ? EXO_XN_OP_REF : EXO_XN_OP_UNREF;
 }
+
+/* core/xn_apply.c */
+int exo_xn_change_hold(struct exo_xn_change *c, u64 bytes);
 
 /* core/xn_step.c */
 int exo_xn_step(struct exo_xn_change *c, const struct exo_xn_step_core *step, struct exo_xn_done *done);

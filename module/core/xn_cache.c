@@ -28,16 +28,49 @@ void exo_xn_limit(struct exo_xn *xn, u64 bytes)
 	xn->memory_next = bytes;
 }
 
-/* Count what a unit takes now. Context: disk lock. */
+/**
+ * exo_xn_may_hold() - how much memory a uid's roots may have that stays until they are committed
+ * @xn: disk
+ * @uid: whose
+ *
+ * A quarter of the disk's; or as much as the log, if that is more, so that what fits into a commit can be changed.
+ *
+ * Context: disk lock. Return: bytes that may still be added.
+ */
+u64 exo_xn_may_hold(const struct exo_xn *xn, u32 uid)
+{
+	u64 most = xn->memory_max / 4, log = (u64)xn->log_blocks * EXO_XN_BLOCK, held = 0;
+	u32 i;
+
+	most = most > log ? most : log;
+	most = most > EXO_XN_HOLD_MIN ? most : EXO_XN_HOLD_MIN;
+	for (i = 1; i <= xn->last_root; i++)
+		if (xn->roots[i] && xn->roots[i]->pub.uid == uid)
+			held += xn->roots[i]->held;
+	return most > held ? most - held : 0;
+}
+
+/* Of a unit's memory so much stays until its root is committed. */
+static void hold(struct exo_xn *xn, struct exo_xn_core_unit *unit, u64 bytes)
+{
+	if (bytes == unit->held)
+		return;
+	xn->roots[unit->pub.root]->held += bytes - unit->held;
+	xn->held += bytes - unit->held;
+	unit->held = bytes;
+}
+
+/* Count what a unit takes now, with all its sets, and for whom (INV-XN-32). Context: disk lock. */
 void exo_xn_unit_charge(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 {
 	u64 copies = !!unit->pub.now + !!unit->base;
 	u64 bytes = sizeof(*unit) + unit->nr_parts * sizeof(*unit->part) +
-		    unit->nr_extents * sizeof(*unit->slab) +
+		    ((u64)unit->nr_slab + unit->nr_own) * sizeof(*unit->slab) +
 		    copies * unit->pub.blocks * EXO_XN_BLOCK;
 
 	xn->memory += bytes - unit->charged;
 	unit->charged = bytes;
+	hold(xn, unit, exo_xn_listed(&unit->dirty) ? bytes : 0);
 }
 
 /* It takes nothing any more. Context: disk lock. */
@@ -46,6 +79,7 @@ void exo_xn_unit_uncharge(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 	exo_xn_list_del(&unit->clock);
 	xn->memory -= unit->charged;
 	unit->charged = 0;
+	hold(xn, unit, 0);
 }
 
 /* It isn't found any more, or has its bytes again: no stub. Context: disk lock. */

@@ -143,7 +143,7 @@ static void publish_root(struct exo_xn *xn, struct exo_xn_core_root *root)
 	struct exo_xn_root_entry *entry;
 
 	exo_xn_each_pending(root, xn, publish_pending);
-	root->pending.nr = 0;
+	exo_xn_pending_clear(xn, root);
 	while (root->dirty.next != &root->dirty)
 		publish_unit(xn, exo_xn_entry(root->dirty.next, struct exo_xn_core_unit, dirty),
 			     temporary);

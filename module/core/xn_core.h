@@ -118,6 +118,8 @@ struct exo_xn_part {
  * @base: what the log has, if that isn't @pub.now
  * @part: sets of its parts
  * @slab: memory of the sets as they were when it was loaded
+ * @nr_slab: extents that it has room for
+ * @nr_own: extents that parts have in memory of their own
  * @nr_parts: how many
  * @nr_extents: in all parts
  * @nr_units: of these, units
@@ -127,6 +129,7 @@ struct exo_xn_part {
  * @clock: list of the disk's units that have bytes, for exo_xn_shrink()
  * @used: since the clock's hand was here
  * @charged: bytes that count as the disk's memory
+ * @held: of these, those that count as its root's, because they differ from what the log has
  * @touched: of the change under way, 1 + its number there
  */
 struct exo_xn_core_unit {
@@ -139,6 +142,8 @@ struct exo_xn_core_unit {
 	u8 *base;
 	struct exo_xn_part *part;
 	struct exo_xn_extent *slab;
+	u32 nr_slab;
+	u32 nr_own;
 	u32 nr_parts;
 	u32 nr_extents;
 	u32 nr_units;
@@ -148,6 +153,7 @@ struct exo_xn_core_unit {
 	struct exo_xn_link clock;
 	bool used;
 	u64 charged;
+	u64 held;
 	u32 touched;
 };
 
@@ -160,6 +166,7 @@ struct exo_xn_core_unit {
  * @going: it is in the transaction under way
  * @changes: another number with each change of its units, unlike any other root's
  * @budget: most bytes that its commit will take in the log
+ * @held: bytes of memory that stay until its commit: of the units of @dirty, and of @pending
  * @units: its units in memory
  * @nr_stubs: of these, without bytes
  * @dirty: of these, those to be committed
@@ -173,6 +180,7 @@ struct exo_xn_core_root {
 	bool going;
 	u64 changes;
 	u64 budget;
+	u64 held;
 	struct exo_xn_link units;
 	u64 nr_stubs;
 	struct exo_xn_link dirty;
@@ -220,6 +228,7 @@ struct exo_xn {
 	u64 memory_max;
 	u64 memory_next;	/* above this exo_xn_shrink() looks what it can do */
 	u64 budgets;		/* of all roots */
+	u64 held;		/* the same */
 	struct exo_xn_link clock_units;
 	struct exo_xn_link clock_maps;
 	struct exo_xn_core_root **roots;	/* by number; none above last_root */
@@ -243,6 +252,12 @@ struct exo_xn {
 };
 
 #define EXO_XN_LOG_SMALL 8U
+
+/* What a uid may always hold: a change of the largest unit, that was changed before, takes less. */
+#define EXO_XN_HOLD_MIN (1U << 20)
+
+_Static_assert(EXO_XN_HOLD_MIN > 3 * (EXO_XN_UNIT_BLOCKS * EXO_XN_BLOCK + EXO_XN_EXTENTS * sizeof(struct exo_xn_extent)) +
+	       3 * EXO_XN_PARTS * sizeof(struct exo_xn_part) + sizeof(struct exo_xn_core_unit), "the largest unit");
 
 static inline void *exo_xn_alloc(struct exo_xn *xn, size_t bytes)
 {
@@ -274,6 +289,7 @@ void exo_xn_unit_charge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_uncharge(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_unstub(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_bury(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+u64 exo_xn_may_hold(const struct exo_xn *xn, u32 uid);
 void exo_xn_shrink(struct exo_xn *xn);
 
 /* core/xn_map.c */
@@ -384,7 +400,9 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx);
 int exo_xn_tx_write(struct exo_xn *xn, u8 *blocks, u32 count, u64 bytes, bool preflush);
 u64 exo_xn_budget_map(u64 count);
 u64 exo_xn_budget_unit(u32 blocks);
+u64 exo_xn_pending_bytes(const struct exo_xn_core_root *root, u32 more);
 int exo_xn_pending_add(struct exo_xn *xn, struct exo_xn_core_root *root, u32 more);
+void exo_xn_pending_clear(struct exo_xn *xn, struct exo_xn_core_root *root);
 
 /* core/xn_commit.c */
 int exo_xn_commit_root(struct exo_xn *xn, struct exo_xn_core_root *root,

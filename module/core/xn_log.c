@@ -312,6 +312,36 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
 		emit_owners(tx);
 }
 
+static u32 pending_max(const struct exo_xn_extents *set, u32 more)
+{
+	u32 max = set->max ? set->max : 16;
+
+	if (more <= set->max - set->nr)
+		return set->max;
+	while (max - set->nr < more)
+		max *= 2;
+	return max;
+}
+
+/* Memory that exo_xn_pending_add() will take. Context: disk lock. */
+u64 exo_xn_pending_bytes(const struct exo_xn_core_root *root, u32 more)
+{
+	u32 max = pending_max(&root->pending, more);
+
+	return (u64)(max - root->pending.max) * sizeof(*root->pending.at);
+}
+
+/* Of all that was pending the log has what there is to say: its memory goes. Context: disk lock. */
+void exo_xn_pending_clear(struct exo_xn *xn, struct exo_xn_core_root *root)
+{
+	u64 bytes = (u64)root->pending.max * sizeof(*root->pending.at);
+
+	exo_xn_mem_free(xn, root->pending.at);
+	root->pending = (struct exo_xn_extents){};
+	root->held -= bytes;
+	xn->held -= bytes;
+}
+
 /**
  * exo_xn_pending_add() - have room for more changes of the map
  * @xn: disk
@@ -322,14 +352,13 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
  */
 int exo_xn_pending_add(struct exo_xn *xn, struct exo_xn_core_root *root, u32 more)
 {
+	u64 bytes = exo_xn_pending_bytes(root, more);
 	struct exo_xn_extents *set = &root->pending;
+	u32 max = pending_max(set, more);
 	struct exo_xn_extent *at;
-	u32 max = set->max ? set->max : 16;
 
-	if (more <= set->max - set->nr)
+	if (!bytes)
 		return 0;
-	while (max - set->nr < more)
-		max *= 2;
 	at = exo_xn_alloc(xn, max * sizeof(*at));
 	if (!at)
 		return -ENOMEM;
@@ -338,6 +367,8 @@ int exo_xn_pending_add(struct exo_xn *xn, struct exo_xn_core_root *root, u32 mor
 	exo_xn_mem_free(xn, set->at);
 	set->at = at;
 	set->max = max;
+	root->held += bytes;
+	xn->held += bytes;
 	return 0;
 }
 

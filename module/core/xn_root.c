@@ -70,7 +70,7 @@ static void drop_units(struct exo_xn *xn, struct exo_xn_core_root *root)
 void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root)
 {
 	drop_units(xn, root);
-	exo_xn_mem_free(xn, root->pending.at);
+	exo_xn_pending_clear(xn, root);
 	xn->budgets -= root->budget;
 	xn->roots[root->pub.number] = NULL;
 	while (xn->last_root && !xn->roots[xn->last_root])
@@ -162,6 +162,7 @@ static int first_unit(struct exo_xn *xn, struct exo_xn_core_root *root,
 	unit->flags = EXO_XN_UNIT_NEW;
 	exo_xn_unit_insert(xn, unit);
 	exo_xn_list_add(&root->dirty, &unit->dirty);
+	exo_xn_unit_charge(xn, unit);
 	root->pending.at[root->pending.nr++] = (struct exo_xn_extent){ root->pub.block, blocks, 0 };
 	root->pub.blocks = blocks;
 	root->pub.dirty = true;

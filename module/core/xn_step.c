@@ -36,6 +36,8 @@ static int touch_unit(struct exo_xn_change *c, struct exo_xn_core_unit *unit, u3
 		return ret;
 	touched = &c->touched[c->nr_touched];
 	ret = exo_xn_template_load(c->xn, unit->pub.template, &touched->t);
+	if (!ret)
+		ret = exo_xn_change_hold(c, unit->charged - unit->held);
 	if (ret)
 		return ret;
 	touched->unit = unit;
@@ -93,6 +95,9 @@ static int step_write(struct exo_xn_change *c, const struct exo_xn_step_core *st
 		return -EACCES;
 	touched->may_write = true;
 	if (!touched->after) {
+		ret = exo_xn_change_hold(c, bytes);
+		if (ret)
+			return ret;
 		touched->after = exo_xn_alloc(c->xn, bytes);
 		if (!touched->after)
 			return -ENOMEM;
@@ -118,6 +123,9 @@ static int new_unit(struct exo_xn_change *c, const struct exo_xn_step_core *step
 	if (ret)
 		return ret;
 	ret = more_room(c);
+	if (!ret)
+		ret = exo_xn_change_hold(c, sizeof(*unit) + exo_xn_parts_of(t, step->count) * sizeof(*unit->part) +
+					    step->count * EXO_XN_BLOCK);
 	if (ret)
 		return ret;
 	unit = exo_xn_unit_make(c->xn, c->root->pub.number, t, step->block, step->count);

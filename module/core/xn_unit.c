@@ -143,6 +143,8 @@ void exo_xn_unit_forget(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 	exo_xn_mem_free(xn, unit->slab);
 	unit->part = NULL;
 	unit->slab = NULL;
+	unit->nr_slab = 0;
+	unit->nr_own = 0;
 	unit->nr_parts = 0;
 	unit->nr_extents = 0;
 	unit->nr_units = 0;
@@ -312,6 +314,7 @@ int exo_xn_unit_learn(struct exo_xn *xn, struct exo_xn_core_unit *unit,
 			return -ENOMEM;
 		__builtin_memcpy(unit->slab, all.at, nr * sizeof(*unit->slab));
 	}
+	unit->nr_slab = nr;
 	unit->nr_extents = nr;
 	unit->nr_units = exo_xn_units_in(unit->slab, nr);
 	for (i = 0, nr = 0; i < unit->nr_parts; nr += unit->part[i++].nr)

@@ -2,6 +2,8 @@
 #include "xn_host.h"
 #include "unit.h"
 
+#include <malloc.h>
+
 const struct exo_xn_who host_user = { .uid = 1000 }, host_other = { .uid = 1001 };
 
 static struct host *of(struct exo_xn *xn)
@@ -16,15 +18,24 @@ static bool due(u64 *count)
 
 static void *host_alloc(struct exo_xn *xn, size_t bytes)
 {
-	if (due(&of(xn)->fail_alloc))
+	struct host *h = of(xn);
+	void *mem;
+
+	if (due(&h->fail_alloc))
 		return NULL;
-	of(xn)->live++;
-	return calloc(1, bytes);
+	mem = calloc(1, bytes);
+	CHECK(mem);
+	h->live++;
+	h->bytes += malloc_usable_size(mem);
+	if (h->bytes > h->peak)
+		h->peak = h->bytes;
+	return mem;
 }
 
 static void host_free(struct exo_xn *xn, void *mem)
 {
 	of(xn)->live -= !!mem;
+	of(xn)->bytes -= malloc_usable_size(mem);
 	free(mem);
 }
 
@@ -106,14 +117,19 @@ static int host_owns(struct exo_xn *xn, const struct exo_xn_template_core *t, co
 		     u32 length, u32 part, u64 block, struct exo_xn_extents *out)
 {
 	const struct exo_xn_extent *e = bytes;
-	u32 i;
+	u32 i, k;
 
 	(void)xn;
 	(void)t;
 	(void)part;
 	(void)block;
 	for (i = 0; i < length / sizeof(*e); i++) {
-		if (!e[i].count)
+		for (k = 0; e[i].slot == HOST_MANY && k < e[i].count; k++) {
+			if (out->nr == out->max)
+				return -E2BIG;
+			out->at[out->nr++] = (struct exo_xn_extent){ e[i].block + 2 * k, 1, EXO_XN_DATA };
+		}
+		if (!e[i].count || e[i].slot == HOST_MANY)
 			continue;
 		if (out->nr == out->max)
 			return -E2BIG;
@@ -170,9 +186,9 @@ void host_begin_quota(struct host *h, u64 uid_blocks)
 	host_begin_of(h, HOST_BLOCKS, uid_blocks);
 }
 
-void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks)
+static void begin(struct host *h, u64 blocks, u64 uid_blocks, u32 log_blocks)
 {
-	struct exo_xn_format_opts opts = { .blocks = blocks, .log_blocks = HOST_LOG,
+	struct exo_xn_format_opts opts = { .blocks = blocks, .log_blocks = log_blocks,
 					   .uid_blocks = uid_blocks, .uuid = { 1, 2, 3 } };
 	static const u8 unit[EXO_XN_BLOCK];
 	u32 refs[EXO_XN_REFS] = {}, func;
@@ -187,6 +203,16 @@ void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks)
 	CHECK_EQ(exo_xn_root_create(h->xn, &host_user, "root", h->template, 0, 0, 0, NULL, unit,
 				    sizeof(unit), &h->root), 0);
 	CHECK(host_load(h, host_root_block(h), host_root_block(h)));
+}
+
+void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks)
+{
+	begin(h, blocks, uid_blocks, HOST_LOG);
+}
+
+void host_begin_log(struct host *h, u64 blocks, u32 log_blocks)
+{
+	begin(h, blocks, 0, log_blocks);
 }
 
 void host_crash(struct host *h)

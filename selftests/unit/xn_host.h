@@ -2,6 +2,7 @@
 /*
  * The plainest surroundings of xn's engine: a disk in memory that loses nothing. A unit is an array of
  * struct exo_xn_extent, up to the first that is empty; acl allows all to the root's owner, reading to all.
+ * One of HOST_MANY stands for as many blocks of data as it counts, each the next but one.
  */
 #ifndef EXO_XN_HOST_H
 #define EXO_XN_HOST_H
@@ -10,6 +11,7 @@
 
 #define HOST_BLOCKS 400U
 #define HOST_LOG 64U
+#define HOST_MANY 0x796e616dU		/* a slot */
 
 struct host {
 	u8 (*disk)[EXO_XN_BLOCK];
@@ -17,6 +19,8 @@ struct host {
 	u64 fail_alloc;		/* the n-th from now on; 0: none */
 	u64 fail_write;
 	s64 live;
+	u64 bytes;		/* of these */
+	u64 peak;		/* most of them, since it was set to 0 */
 	u64 drained;
 	struct exo_xn *xn;
 	u32 template;
@@ -32,6 +36,8 @@ void host_begin(struct host *h);
 void host_begin_quota(struct host *h, u64 uid_blocks);
 /* With a disk of so many blocks; nothing of them is touched that isn't written. */
 void host_begin_of(struct host *h, u64 blocks, u64 uid_blocks);
+/* The same, with a log of so many. */
+void host_begin_log(struct host *h, u64 blocks, u32 log_blocks);
 void host_attach(struct host *h);
 /* Forget the engine's memory, as a crash does, and attach again. */
 void host_crash(struct host *h);
