@@ -206,6 +206,8 @@ static void mptest(const char *script, const char *journal)
 
 TEST_LONG(mptest__multiwrite, 120)
 {
+	if (test_slow() > 1)
+		SKIP("mptest gives its clients ten seconds, which are not enough on a debug kernel");
 	prepare();
 	mptest("multiwrite01.test", "wal");
 	/* Clients that end in the middle of a transaction, too; they wait much. */
