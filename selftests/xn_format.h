@@ -9,6 +9,8 @@
 #define XT_LOOP 8U	/* owns doesn't end */
 #define XT_FLOOD 16U	/* owns says more than anybody could keep */
 #define XT_CLOSED 32U	/* not even its owner may do anything with data */
+#define XT_SLOW 64U	/* owns takes nearly as long as it may */
+#define XT_SLOWLY 100000U
 
 struct xt_entry {
 	unsigned long long block;

@@ -15,7 +15,10 @@ __u32 test_owns(struct exo_ctx_xn_owns *ctx)
 
 	if (e > end)
 		return 0;
-	for (left = unit->flags & (XT_LOOP | XT_FLOOD) ? ~0U : 0; left; left--)
+	left = unit->flags & (XT_LOOP | XT_FLOOD) ? ~0U : 0;
+	if (unit->flags & XT_SLOW)
+		left = XT_SLOWLY;
+	for (; left; left--)
 		if (unit->flags & XT_FLOOD)
 			exo_emit(left, 1, EXO_XN_DATA);
 	for (left = unit->nr; left && e + 1 <= end; left--, e++)

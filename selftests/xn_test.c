@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "xn_setup.h"
 
@@ -153,6 +154,70 @@ TEST(unit__hostile_functions)
 	ASSERT_EQ(xt_read(fd, disk, root.out_root, root.out_block, root.out_block, &unit,
 			  sizeof(unit)), sizeof(unit));
 	ASSERT_EQ(unit.flags, 0);
+	end(fd, disk);
+}
+
+#define MIDDLE 2U
+#define LEAVES 200U	/* of each */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+/* In one call: so many slow units below each of the two that are new below the root's. */
+static int grow_slow(int fd, uint32_t disk, uint64_t block, uint32_t leaves, struct exo_xn_apply *out)
+{
+	static struct exo_xn_step steps[EXO_XN_STEPS];
+	static struct xt_unit top, middle[MIDDLE], leaf;
+	struct exo_xn_step *step = steps;
+	uint64_t start = now_ms();
+	uint32_t i, k;
+	int ret;
+
+	top = unit_new(0);
+	leaf = unit_new(XT_SLOW);
+	for (i = 0; i < MIDDLE; i++) {
+		uint64_t at = block++;
+
+		middle[i] = unit_new(0);
+		top.e[top.nr++] = (struct xt_entry){ at, 1, EXO_XN_SELF };
+		*step++ = (struct exo_xn_step){ .kind = EXO_XN_ALLOC, .slot = EXO_XN_SELF, .parent = root.out_block,
+						.block = at, .count = 1 };
+		for (k = 0; k < leaves; k++, block++) {
+			middle[i].e[middle[i].nr++] = (struct xt_entry){ block, 1, EXO_XN_SELF };
+			*step++ = (struct exo_xn_step){ .kind = EXO_XN_ALLOC, .slot = EXO_XN_SELF, .parent = at,
+							.block = block, .count = 1 };
+			*step++ = (struct exo_xn_step){ .kind = EXO_XN_NEW, .parent = block, .length = 16,
+							.bytes = (uintptr_t)&leaf };
+		}
+		*step++ = (struct exo_xn_step){ .kind = EXO_XN_NEW, .parent = at, .length = sizeof(middle[i]),
+						.bytes = (uintptr_t)&middle[i] };
+	}
+	*step++ = (struct exo_xn_step){ .kind = EXO_XN_WRITE, .parent = root.out_block, .length = sizeof(top),
+					.bytes = (uintptr_t)&top };
+	ret = xt_apply(fd, disk, root.out_root, steps, step - steps, 0, out);
+	printf("# %u slow units in a call: %d after %llu ms\n", MIDDLE * leaves, ret,
+	       (unsigned long long)(now_ms() - start));
+	return ret;
+}
+
+/* Catches: a call that keeps all others of the disk waiting for as long as its author likes (INV-XN-33). */
+TEST(unit__the_work_of_a_call_is_bounded)
+{
+	int fd = t_open();
+	uint32_t disk = setup(fd, 0);
+	uint64_t block = xt_free_run(fd, disk, MIDDLE * (1 + LEAVES));
+	struct exo_xn_apply out;
+
+	ASSERT_EQ(grow_slow(fd, disk, block, LEAVES, &out), -E2BIG);
+	ASSERT_EQ(out.out_step, out.nr_steps);
+	ASSERT_EQ(xt_map(fd, disk, block), EXO_XN_FREE);
+	ASSERT_EQ(grow_slow(fd, disk, block, LEAVES / 8, &out), 0);
+	ASSERT_EQ(xt_commit(fd, disk, root.out_root), 0);
 	end(fd, disk);
 }
 

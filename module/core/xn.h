@@ -387,7 +387,14 @@ bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct 
 int exo_xn_bind_check(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct exo_xn_who *who,
 		      u64 block, u32 count, u32 rights);
 
-/* core/xn_apply.c */
+/*
+ * core/xn_apply.c: others wait for the disk while a change is made, so one call may do so much: about as many
+ * instructions of a function. The host says what functions did.
+ */
+#define EXO_XN_WORK (1ULL << 28)
+#define EXO_XN_WORK_RUN 256U		/* each run costs so much, */
+#define EXO_XN_WORK_BYTES 16U		/* and one for so many bytes that are copied for it */
+void exo_xn_worked(struct exo_xn *xn, u64 work);
 int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 root,
 		 const struct exo_xn_step_core *steps, u32 nr_steps, u32 *out_step, u64 *out_block);
 

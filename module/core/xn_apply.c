@@ -172,6 +172,18 @@ static int alloc_sets(struct exo_xn_change *c, struct exo_xn_touched *t)
 	return t->set ? 0 : -ENOMEM;
 }
 
+/**
+ * exo_xn_worked() - what the disk's lock was held for
+ * @xn: disk
+ * @work: so much more, about in instructions of a function
+ *
+ * Context: disk lock.
+ */
+void exo_xn_worked(struct exo_xn *xn, u64 work)
+{
+	xn->work += work;
+}
+
 /* INV-XN-3: what it owns changes exactly as the steps said. */
 static int verify(struct exo_xn_change *c, struct exo_xn_touched *t)
 {
@@ -432,9 +444,9 @@ static int change(struct exo_xn_change *c, u32 *out_step, u64 *out_block)
  *
  * Return: 0; -ENOENT: no such root, or a unit has not been read, or was forgotten since; -EACCES: acl, or the root is quarantined; -EINVAL;
  * -EBUSY: a block isn't free, has several references, or a unit that is freed owns something; -E2BIG: owns of a unit says
- * too much; -EDQUOT: blocks that wait for a commit count; -ENOSPC: commit first, the log has no room for more, or its owner's
- * changes take too much memory; -ENOMEM;
- * -EIO. The state is as before then.
+ * too much, or all of it is more work than a call may make (EXO_XN_WORK, INV-XN-33): make several calls of it; -EDQUOT:
+ * blocks that wait for a commit count; -ENOSPC: commit first, the log has no room for more, or its owner's changes take too
+ * much memory; -ENOMEM; -EIO. The state is as before then.
  */
 int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 		 const struct exo_xn_step_core *steps, u32 nr_steps, u32 *out_step, u64 *out_block)
@@ -459,7 +471,9 @@ int exo_xn_apply(struct exo_xn *xn, const struct exo_xn_who *who, u32 number,
 	c.done = exo_xn_alloc(xn, nr_steps * sizeof(*c.done));
 	if (!c.done)
 		return -ENOMEM;
+	xn->work_end = xn->work + EXO_XN_WORK;
 	ret = change(&c, out_step, out_block);
+	xn->work_end = ~0ULL;
 	if (ret)
 		undo(&c);
 	else

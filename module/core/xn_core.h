@@ -203,6 +203,8 @@ struct exo_xn {
 	u64 waiting;
 	u64 hint;		/* where to look for room next */
 	u64 generation;
+	u64 work;		/* done for whoever has the lock, ever; wraps never */
+	u64 work_end;		/* where a change ends with an error; ~0: there is none */
 	u64 commits;
 	u64 replayed;
 	u64 read;
@@ -267,6 +269,12 @@ static inline void *exo_xn_alloc(struct exo_xn *xn, size_t bytes)
 static inline void exo_xn_mem_free(struct exo_xn *xn, void *mem)
 {
 	xn->host->free(xn, mem);
+}
+
+/* INV-XN-33: the change under way has done what one may do. */
+static inline bool exo_xn_spent(const struct exo_xn *xn)
+{
+	return xn->work >= xn->work_end;
 }
 
 static inline u32 exo_xn_blocks_of(u32 bytes)

@@ -212,6 +212,7 @@ static int attach(struct exo_xn *xn, u64 blocks)
 	xn->system = exo_xn_system_of(xn->blocks, xn->first);
 	xn->taken_committed = super.taken;
 	xn->hint = xn->first;
+	xn->work_end = ~0ULL;
 	ret = alloc_all(xn);
 	if (!ret)
 		ret = read_table(xn, EXO_XN_ROOTS_AT, xn->root_table);

@@ -4,6 +4,9 @@
  */
 #include "core/xn_apply.h"
 
+#define WORK_BLOCK 2U		/* of a block in the map */
+#define WORK_HOP 16U		/* from a unit to the one above it */
+
 static int more_room(struct exo_xn_change *c)
 {
 	u32 max = c->max_touched ? c->max_touched * 2 : 8;
@@ -205,11 +208,12 @@ static int owned_by(struct exo_xn_change *c, const struct exo_xn_step_core *step
 }
 
 /* A unit owns a block once. */
-static bool owns_any(const struct exo_xn_core_unit *unit, u64 block, u32 count)
+static bool owns_any(struct exo_xn *xn, const struct exo_xn_core_unit *unit, u64 block, u32 count)
 {
 	const struct exo_xn_extent *e;
 	u32 i, k;
 
+	exo_xn_worked(xn, unit->nr_parts + unit->nr_extents);
 	for (i = 0; i < unit->nr_parts; i++) {
 		for (k = 0; k < unit->part[i].nr; k++) {
 			e = &unit->part[i].at[k];
@@ -229,6 +233,9 @@ static int above(struct exo_xn_change *c, const struct exo_xn_core_unit *unit,
 	for (; under; under = under->parent) {
 		if (under == unit)
 			return -EINVAL;
+		if (exo_xn_spent(c->xn))
+			return -E2BIG;
+		exo_xn_worked(c->xn, WORK_HOP);
 		if (under->pub.block == c->root->pub.block)
 			return 0;
 	}
@@ -246,7 +253,7 @@ static int step_link(struct exo_xn_change *c, const struct exo_xn_step_core *ste
 	ret = touch(c, step->from, &from);
 	if (ret)
 		return ret;
-	if (from == parent || owns_any(touched_of(c, parent)->unit, step->block, step->count))
+	if (from == parent || owns_any(c->xn, touched_of(c, parent)->unit, step->block, step->count))
 		return -EINVAL;
 	ret = owned_by(c, step, parent, from);
 	if (ret)
@@ -310,6 +317,7 @@ static int step_pointer(struct exo_xn_change *c, const struct exo_xn_step_core *
 		return ret;
 	c->bad = step->block;
 	if (step->kind != EXO_XN_MOVE) {
+		exo_xn_worked(c->xn, (u64)step->count * WORK_BLOCK);
 		ret = exo_xn_map_change(c->xn, exo_xn_step_op(step->kind), c->root->pub.number,
 					step->block, step->count, &c->bad);
 		if (ret)
@@ -341,6 +349,8 @@ static int step_pointer(struct exo_xn_change *c, const struct exo_xn_step_core *
  */
 int exo_xn_step(struct exo_xn_change *c, const struct exo_xn_step_core *step, struct exo_xn_done *done)
 {
+	if (exo_xn_spent(c->xn))
+		return -E2BIG;
 	switch (step->kind) {
 	case EXO_XN_WRITE:
 	case EXO_XN_NEW:

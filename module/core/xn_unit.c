@@ -6,6 +6,8 @@
  */
 #include "core/xn_core.h"
 
+#define WORK_EXTENT 64U		/* of a set that is made: it is sorted, and compared */
+
 static struct exo_xn_core_unit *core_of(const struct exo_xn_unit *unit)
 {
 	return (struct exo_xn_core_unit *)unit;
@@ -236,7 +238,7 @@ u32 exo_xn_slot_template(const struct exo_xn_template_core *t, u32 slot)
  * @out: appended to; the new ones aren't sorted
  *
  * Whatever the function says is looked at: slots that the template has, extents within the disk, units of a
- * possible size. Context: disk lock; runs a graft. Return: 0, -EINVAL, -E2BIG.
+ * possible size. Context: disk lock; runs a graft. Return: 0, -EINVAL, -E2BIG: too many, or the change has done too much.
  */
 int exo_xn_unit_owns(struct exo_xn *xn, const struct exo_xn_template_core *t, const u8 *bytes,
 		     u32 blocks, u32 part, u64 block, struct exo_xn_extents *out)
@@ -250,7 +252,10 @@ int exo_xn_unit_owns(struct exo_xn *xn, const struct exo_xn_template_core *t, co
 		length = end - from;
 	if (!length)
 		return 0;
+	if (exo_xn_spent(xn))
+		return -E2BIG;
 	ret = xn->host->owns(xn, t, bytes + from, length, part, block, out);
+	exo_xn_worked(xn, (u64)(out->nr - i) * WORK_EXTENT);
 	if (ret)
 		return ret == -E2BIG ? -E2BIG : -EINVAL;
 	for (; i < out->nr; i++) {

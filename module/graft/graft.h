@@ -277,7 +277,7 @@ void exo_graft_set_data(struct exo_graft_window *win, u32 size);
 void exo_graft_report(struct exo_graft *graft, u32 status);
 unsigned int exo_graft_interpreted(const void *ctx, const struct bpf_insn *insn);
 u32 exo_graft_run_function(struct exo_graft *graft, const void *data, u32 size, const u64 *args,
-			   u32 nr_args, void *priv, u32 *result);
+			   u32 nr_args, void *priv, u32 *result, u64 *cost);
 int exo_graft_run_op(struct exo_env *env, void *arg);
 
 /* helper.c */

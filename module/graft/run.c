@@ -376,6 +376,7 @@ static int run_in(struct exo_graft_window *win, struct exo_graft_invoke *cmd)
  * @nr_args: how many
  * @priv: for the helpers, in the window
  * @result: out: its result, if it was not aborted
+ * @cost: out: what it charged; of one that isn't counted, what its dearest run would
  *
  * Nothing of an earlier invocation's data is left behind @size: it may be somebody else's.
  *
@@ -383,8 +384,9 @@ static int run_in(struct exo_graft_window *win, struct exo_graft_invoke *cmd)
  * Return: enum exo_graft_status.
  */
 u32 exo_graft_run_function(struct exo_graft *graft, const void *data, u32 size, const u64 *args,
-			   u32 nr_args, void *priv, u32 *result)
+			   u32 nr_args, void *priv, u32 *result, u64 *cost)
 {
+	bool counted = graft->mode != EXO_GRAFT_PROOF || graft->prog.mixed;
 	struct exo_graft_window *win = graft->windows[cpumask_first(cpu_possible_mask)];
 	u32 status;
 
@@ -398,6 +400,7 @@ u32 exo_graft_run_function(struct exo_graft *graft, const void *data, u32 size, 
 	memcpy((u64 *)win->ctx + 2, args, nr_args * sizeof(*args));
 	status = run_pure(graft, win, result);
 	count(win, 1, status, charged(graft, win));
+	*cost = counted ? charged(graft, win) : graft->prog.worst;
 	exo_graft_release(win);
 	return status;
 }

@@ -230,6 +230,18 @@ static struct exo_graft *func_of(const struct exo_xn_template_core *t, u32 i)
 	return funcs ? funcs->graft[i] : NULL;
 }
 
+/* One run, whose cost is added to what the engine does in this call: beside the code's there are copies, and a switch. */
+static u32 run(struct exo_xn *xn, struct exo_graft *graft, const void *bytes, u32 length,
+	       const u64 *args, u32 nr_args, void *priv, u32 *result)
+{
+	u64 cost = 0;
+	u32 status;
+
+	status = exo_graft_run_function(graft, bytes, length, args, nr_args, priv, result, &cost);
+	exo_xn_worked(xn, EXO_XN_WORK_RUN + length / EXO_XN_WORK_BYTES + cost);
+	return status;
+}
+
 /* A list that is full: nothing of it counts. */
 struct emission {
 	struct exo_xn_extents *out;
@@ -275,8 +287,7 @@ int exo_xn_template_owns(struct exo_xn *xn, const struct exo_xn_template_core *t
 
 	if (!graft || length > graft->prog.hook->data_cap)
 		return -EINVAL;
-	if (!exo_graft_run_function(graft, bytes, length, args, ARRAY_SIZE(args), &emission,
-				    &result))
+	if (!run(xn, graft, bytes, length, args, ARRAY_SIZE(args), &emission, &result))
 		return 0;
 	return emission.full ? -E2BIG : -EINVAL;
 }
@@ -321,8 +332,7 @@ bool exo_xn_template_acl(struct exo_xn *xn, const struct exo_xn_template_core *t
 	if (!graft || length > graft->prog.hook->data_cap || q->right > EXO_XN_MAY_LINK ||
 	    q->keys >> EXO_XN_KEYS)
 		return false;
-	return !exo_graft_run_function(graft, bytes, length, args, ARRAY_SIZE(args), (void *)who,
-				       &result) && result;
+	return !run(xn, graft, bytes, length, args, ARRAY_SIZE(args), (void *)who, &result) && result;
 }
 
 /**
@@ -344,7 +354,7 @@ u32 exo_xn_template_size(struct exo_xn *xn, const struct exo_xn_template_core *t
 		return 0;
 	/* It sees the first block only. */
 	length = min_t(u32, length, graft->prog.hook->data_cap);
-	if (exo_graft_run_function(graft, bytes, length, NULL, 0, NULL, &result))
+	if (run(xn, graft, bytes, length, NULL, 0, NULL, &result))
 		return 0;
 	return result;
 }

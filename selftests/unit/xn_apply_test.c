@@ -246,3 +246,43 @@ TEST(exo_xn_apply__ragged_references_are_paid_for)
 	CHECK_EQ(host_commit(&h), 0);
 	host_end(&h);
 }
+
+/*
+ * INV-XN-33: others wait for the disk meanwhile. 1,024 steps may make a thousand units of a thousand parts each, and owns may
+ * take long for each of them.
+ */
+TEST(exo_xn_apply__the_work_of_a_call_is_bounded)
+{
+	enum { UNITS = 8, NR = 2 * UNITS + 1 };
+	struct exo_xn_extent e[UNITS];
+	struct exo_xn_step_core steps[NR];
+	static const u8 zeros[8];
+	struct host h;
+	u32 i, step;
+	u64 bad;
+
+	host_begin(&h);
+	for (i = 0; i < UNITS; i++) {
+		e[i] = (struct exo_xn_extent){ AT + i, 1, EXO_XN_SELF };
+		steps[i] = (struct exo_xn_step_core){ .kind = EXO_XN_ALLOC, .parent = host_root_block(&h),
+						      .block = AT + i, .count = 1, .slot = EXO_XN_SELF };
+		steps[UNITS + i] = (struct exo_xn_step_core){ .kind = EXO_XN_NEW, .parent = AT + i,
+							      .length = sizeof(zeros), .bytes = zeros };
+	}
+	steps[NR - 1] = (struct exo_xn_step_core){ .kind = EXO_XN_WRITE, .parent = host_root_block(&h),
+						   .length = sizeof(e), .bytes = (const u8 *)e };
+	h.cost = EXO_XN_WORK / 16;
+	h.runs = 0;
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, NR, &step, &bad), -E2BIG);
+	CHECK_EQ(step, NR);
+	CHECK(h.runs <= 16);
+	for (i = 0; i < UNITS; i++)
+		CHECK_EQ(host_map(&h, AT + i), EXO_XN_FREE);
+	/* What is too much for one call is not for several, and each has all of it. */
+	CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), 0, AT, 1, EXO_XN_SELF), 0);
+	CHECK_EQ(host_commit(&h), 0);
+	h.cost = EXO_XN_WORK / 100;
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, NR, &step, &bad), 0);
+	host_end(&h);
+}

@@ -329,3 +329,36 @@ TEST(exo_xn_cache__a_stub_that_cannot_come_back)
 	check_unit(&h, AT + i);
 	host_end(&h);
 }
+
+/* INV-XN-33: units that were given back are looked at again before they are changed; that is work of the call, too. */
+TEST(exo_xn_cache__waking_is_work_of_the_change)
+{
+	enum { NR = 10 };
+	struct exo_xn_step_core steps[NR];
+	static const u8 zeros[8];
+	struct host h;
+	u32 i, step;
+	u64 bad;
+
+	begin(&h);
+	exo_xn_limit(h.xn, LIMIT);
+	for (i = 0; i < UNITS; i++) {
+		check_unit(&h, AT + i);
+		CHECK(host_load(&h, host_root_block(&h), host_root_block(&h)));
+	}
+	CHECK(h.xn->nr_stubs > UNITS / 2);
+	for (i = 0; i < NR; i++)
+		steps[i] = (struct exo_xn_step_core){ .kind = EXO_XN_WRITE, .parent = AT + i, .offset = 4000,
+						      .length = sizeof(zeros), .bytes = zeros };
+	h.cost = EXO_XN_WORK / 32;
+	h.runs = 0;
+	CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, steps, NR, &step, &bad), -E2BIG);
+	CHECK(step < NR && bad == AT + step);
+	CHECK(h.runs <= 32);
+	for (i = 0; i < NR; i++) {
+		CHECK_EQ(exo_xn_apply(h.xn, &host_user, h.root, &steps[i], 1, &step, &bad), 0);
+		CHECK_EQ(host_commit(&h), 0);
+	}
+	check_unit(&h, AT);
+	host_end(&h);
+}

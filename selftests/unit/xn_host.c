@@ -119,10 +119,11 @@ static int host_owns(struct exo_xn *xn, const struct exo_xn_template_core *t, co
 	const struct exo_xn_extent *e = bytes;
 	u32 i, k;
 
-	(void)xn;
 	(void)t;
 	(void)part;
 	(void)block;
+	of(xn)->runs++;
+	exo_xn_worked(xn, of(xn)->cost);
 	for (i = 0; i < length / sizeof(*e); i++) {
 		for (k = 0; e[i].slot == HOST_MANY && k < e[i].count; k++) {
 			if (out->nr == out->max)
