@@ -18,18 +18,12 @@
 
 static struct exo_quota quota;
 
-/* The same as setup(), on a device that can be held. */
-static int setup_held(void)
+/* A disk on the device at path, with one root. */
+static void root_on_path(int fd)
 {
 	struct exo_xn_root_create out;
 	struct exo_xn_attach attach;
-	int fd = xt_admin();
-	char under[32], table_text[64];
-	uint32_t i;
 
-	xt_device("loss", XT_BLOCKS, under);
-	snprintf(table_text, sizeof(table_text), "%s 0", under);
-	dm_create("xnloss", "linear", SECTORS, table_text, path);
 	ASSERT_EQ(xt_format(fd, path, 0), 0);
 	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
 	disk = attach.out_disk;
@@ -37,8 +31,26 @@ static int setup_held(void)
 	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", &unit, 0, &out), 0);
 	root = out.out_root;
 	parent = out.out_block;
-	block = xt_free_run(fd, disk, BLOCKS);
-	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, BLOCKS, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+}
+
+static void own_blocks(int fd, uint64_t first, uint32_t count)
+{
+	block = first;
+	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, count, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+}
+
+/* The same as setup(), on a device that can be held. */
+static int setup_held(void)
+{
+	int fd = xt_admin();
+	char under[32], table_text[64];
+	uint32_t i;
+
+	xt_device("loss", XT_BLOCKS, under);
+	snprintf(table_text, sizeof(table_text), "%s 0", under);
+	dm_create("xnloss", "linear", SECTORS, table_text, path);
+	root_on_path(fd);
+	own_blocks(fd, xt_free_run(fd, disk, BLOCKS), BLOCKS);
 	for (i = 0; i < BLOCKS; i++)
 		put_on_disk(fd, block + i, OLD + i);
 	/* All may be taken. */
@@ -270,8 +282,6 @@ static int setup_held_end(void)
 		{ "linear", SECTORS - held, all },
 		{ "linear", held, last },
 	};
-	struct exo_xn_root_create out;
-	struct exo_xn_attach attach;
 	int fd = xt_admin();
 
 	null_blk_on(NULLB, no_cache, under);
@@ -280,15 +290,8 @@ static int setup_held_end(void)
 	dm_create("xnend", "linear", held, last, end_path);
 	snprintf(last, sizeof(last), "%s 0", end_path);
 	dm_create_parts("xnloss", parts, 2, path);
-	ASSERT_EQ(xt_format(fd, path, 0), 0);
-	ASSERT_EQ(xt_attach(fd, path, &attach), 0);
-	disk = attach.out_disk;
-	unit = (struct xt_unit){ .blocks = 1 };
-	ASSERT_EQ(xt_root(fd, disk, xt_template(fd, disk), "root", &unit, 0, &out), 0);
-	root = out.out_root;
-	parent = out.out_block;
-	block = XT_BLOCKS - HELD;
-	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, HELD, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
+	root_on_path(fd);
+	own_blocks(fd, XT_BLOCKS - HELD, HELD);
 	return fd;
 }
 
