@@ -100,6 +100,53 @@ TEST(memory__of_a_cached_block)
 	end(fd);
 }
 
+/* Catches: somebody who may only read, and keeps those who may write from their memory, or from the block (INV-XN-28). */
+TEST(memory__readers_are_in_nobodys_way)
+{
+	int fd = setup(XT_PUBLIC, 8), status;
+	const struct exo_xn_reg_table *t = table(fd);
+	struct test_sync there, go;
+	struct exo_xn_entry e, f, r;
+	pid_t pid;
+
+	test_sync_init(&there);
+	test_sync_init(&go);
+	pid = test_fork();
+	if (!pid) {
+		t_become(BOB);
+		fd = t_open();
+		read_unit(fd);
+		ASSERT_EQ(entry(fd, block, RO, EXO_XN_ENTRY_MEMORY, &r), -EINVAL);
+		ASSERT_EQ(entry(fd, block, RW, EXO_XN_ENTRY_MEMORY, &r), -EACCES);
+		use(fd, block, RO, &r);
+		ASSERT_EQ(entry(fd, block + 1, RO, 0, &f), 0);
+		test_sync_post(&there);
+		test_sync_wait(&go);
+		wait_gone(fd, &r.out_cap);
+		ASSERT_EQ(io(fd, EXO_XN_ENTRY_READ, r.out_entry, 0), -EINVAL);
+		ASSERT_EQ(entry(fd, block, RO, EXO_XN_ENTRY_FRAME, &e), -EBUSY);
+		test_sync_post(&there);
+		pause();
+	}
+	test_sync_wait(&there);
+	use_memory(fd, block, &e);
+	use_memory(fd, block + 1, &f);
+	ASSERT_EQ(t_peek(fd, e.out_frame), 0);
+	ASSERT_EQ(entry(fd, block, RW, EXO_XN_ENTRY_FRAME, &r), -EBUSY);
+	test_sync_post(&go);
+	test_sync_wait(&there);
+	/* His numbers are there still. */
+	ASSERT_EQ(xt_unbind(fd, e.out_entry), 0);
+	ASSERT_EQ(xt_unbind(fd, f.out_entry), 0);
+	ASSERT_EQ(state_of(t, block), 0);
+	ASSERT_EQ(state_of(t, block + 1), 0);
+	use(fd, block, RW, &e);
+	ASSERT_EQ(t_peek(fd, e.out_frame), 0);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	end(fd);
+}
+
 /* Catches: two who have different memory under one name; memory that is given up though it could stay (INV-XN-28). */
 TEST(memory__taken_by_force)
 {

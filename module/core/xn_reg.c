@@ -87,6 +87,55 @@ bool exo_xn_slots_upgrade(const struct exo_xn_held *held, u32 mask, u32 mode)
 }
 
 /**
+ * exo_xn_state_hold() - one more number names an entry
+ * @state: state
+ * @write: it may write
+ */
+void exo_xn_state_hold(struct exo_xn_reg_state *state, bool write)
+{
+	state->holders++;
+	state->writers += write;
+}
+
+/**
+ * exo_xn_state_unhold() - one less
+ * @state: state
+ * @write: as it was
+ */
+void exo_xn_state_unhold(struct exo_xn_reg_state *state, bool write)
+{
+	state->holders--;
+	state->writers -= write;
+}
+
+/**
+ * exo_xn_state_to_memory() - may a holder who may write have the frame go, to have memory instead?
+ * @state: with a frame, not BUSY
+ *
+ * What was cached is in nobody's way, nor are those who may only read: else who may read could keep those who may
+ * write from what they share (INV-XN-28).
+ *
+ * Return: true if so.
+ */
+bool exo_xn_state_to_memory(const struct exo_xn_reg_state *state)
+{
+	return state->writers <= 1 && !(state->bits & EXO_XN_REG_DIRTY);
+}
+
+/**
+ * exo_xn_state_idle() - has nobody an entry any more, of those who count?
+ * @state: state
+ *
+ * Memory is gone with the last one who may write: who may only read has none, and would keep the block from the others.
+ *
+ * Return: true if so.
+ */
+bool exo_xn_state_idle(const struct exo_xn_reg_state *state)
+{
+	return state->bits & EXO_XN_REG_MEMORY ? !state->writers : !state->holders;
+}
+
+/**
  * exo_xn_state_frame() - an entry without a frame gets one, of zeros
  * @state: state
  */

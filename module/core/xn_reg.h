@@ -42,12 +42,14 @@ struct exo_xn_held {
  * @bits: EXO_XN_REG_FRAME, _VALID, _DIRTY, _BUSY, _SPECULATIVE, _LOST, _MEMORY
  * @kind: with BUSY: EXO_XN_ENTRY_READ or _WRITE
  * @holders: numbers that name it
+ * @writers: of these, those that may write
  * @writes: of the block past the frame, when VALID was true
  */
 struct exo_xn_reg_state {
 	u32 bits;
 	u32 kind;
 	u32 holders;
+	u32 writers;
 	u32 writes;
 };
 
@@ -63,6 +65,10 @@ int exo_xn_slots_set(struct exo_xn_slots *slots, struct exo_xn_held *held, u32 m
 bool exo_xn_slots_upgrade(const struct exo_xn_held *held, u32 mask, u32 mode);
 u32 exo_xn_slots_taken(const struct exo_xn_slots *slots);
 
+void exo_xn_state_hold(struct exo_xn_reg_state *state, bool write);
+void exo_xn_state_unhold(struct exo_xn_reg_state *state, bool write);
+bool exo_xn_state_to_memory(const struct exo_xn_reg_state *state);
+bool exo_xn_state_idle(const struct exo_xn_reg_state *state);
 void exo_xn_state_frame(struct exo_xn_reg_state *state);
 void exo_xn_state_memory(struct exo_xn_reg_state *state);
 bool exo_xn_state_over(const struct exo_xn_reg_state *state);

@@ -269,12 +269,11 @@ static void bury_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
 	exo_xn_reg_work(reg);
 }
 
-/* Nobody holds the entry any more. Under reg->lock. */
+/* Nobody holds the entry any more, or it was memory, and only those do who have none. Under reg->lock. */
 static void idle_locked(struct exo_xn_reg *reg, struct exo_xn_page *page)
 {
 	exo_xn_page_look(reg, page);
-	if ((page->state.bits & (EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY)) ==
-	    (EXO_XN_REG_FRAME | EXO_XN_REG_MEMORY)) {
+	if (page->state.bits & EXO_XN_REG_MEMORY) {
 		bury_locked(reg, page);
 		return;
 	}
@@ -302,11 +301,11 @@ void exo_xn_hold_end(struct exo_xn_disk_dev *disk, struct exo_xn_hold *hold)
 		hold->over = true;
 		exo_xn_slots_set(&page->slots, &hold->held, (1U << EXO_XN_SLOTS) - 1,
 				 EXO_XN_UNLOCK);
-		page->state.holders--;
+		exo_xn_state_unhold(&page->state, hold->write);
 		wake_up_all(&page->wait);
 		if (page->indexed) {
 			exo_xn_page_changed(reg, page);
-			if (!page->state.holders)
+			if (exo_xn_state_idle(&page->state))
 				idle_locked(reg, page);
 		}
 	}
@@ -350,7 +349,8 @@ int exo_xn_reg_enter(struct exo_xn_disk_dev *disk, struct exo_xn_binding *bindin
 	}
 	page->root = binding->root;
 	page->parent = parent;
-	page->state.holders++;
+	hold->write = binding->rights & EXO_RIGHT_WRITE;
+	exo_xn_state_hold(&page->state, hold->write);
 	hold->over = false;
 	exo_xn_page_used(reg, page);
 	spin_unlock(&reg->lock);

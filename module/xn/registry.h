@@ -93,12 +93,14 @@ struct exo_xn_page {
  * @ref: of the binding, and of who waits for a lock
  * @page: entry, with a reference
  * @held: its locks; under reg->lock
+ * @write: it may write
  * @over: the number is gone; under reg->lock
  */
 struct exo_xn_hold {
 	refcount_t ref;
 	struct exo_xn_page *page;
 	struct exo_xn_held held;
+	bool write;
 	bool over;
 };
 

@@ -60,8 +60,7 @@ static int next_memory(struct exo_xn_reg *reg, struct exo_xn_page *page, struct 
 	if (state->bits & EXO_XN_REG_BUSY)
 		return WAIT;
 	if (state->bits & EXO_XN_REG_FRAME) {
-		/* What was cached, or read ahead by whomever, is in nobody's way. */
-		if (state->holders > 1 || (state->bits & EXO_XN_REG_DIRTY))
+		if (!exo_xn_state_to_memory(state))
 			return -EBUSY;
 		take_frame(page, old);
 		return GIVE;
@@ -274,6 +273,9 @@ static int check_entry(const struct exo_xn_entry *cmd)
 		return -EINVAL;
 	if (!cmd->root || cmd->root > EXO_XN_ROOTS || !cmd->rights ||
 	    (cmd->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE)) || cmd->block == U64_MAX)
+		return -EINVAL;
+	/* Who may only read would keep those who may write from their block (INV-XN-28). */
+	if (how == EXO_XN_ENTRY_MEMORY && !(cmd->rights & EXO_RIGHT_WRITE))
 		return -EINVAL;
 	return how == EXO_XN_ENTRY_UNIT && cmd->block != cmd->parent ? -EINVAL : 0;
 }

@@ -142,6 +142,33 @@ TEST(exo_xn_state_rank__cheapest_first)
 	CHECK_EQ(exo_xn_state_dirty(&state, 0), -ESTALE);
 }
 
+/* Catches: who may only read keeping those who may write from memory, or from the block afterwards. */
+TEST(exo_xn_state_to_memory__readers_are_in_nobodys_way)
+{
+	struct exo_xn_reg_state state = {};
+
+	exo_xn_state_hold(&state, false);
+	exo_xn_state_frame(&state);
+	exo_xn_state_hold(&state, true);
+	CHECK(exo_xn_state_to_memory(&state));
+	exo_xn_state_hold(&state, true);
+	CHECK(!exo_xn_state_to_memory(&state));
+	exo_xn_state_unhold(&state, true);
+	state.bits |= EXO_XN_REG_DIRTY;
+	CHECK(!exo_xn_state_to_memory(&state));
+	CHECK(exo_xn_state_gone(&state));
+	exo_xn_state_memory(&state);
+	CHECK(!exo_xn_state_idle(&state));
+	exo_xn_state_unhold(&state, true);
+	CHECK_EQ(state.holders, 1);
+	CHECK(exo_xn_state_idle(&state));
+	state = (struct exo_xn_reg_state){};
+	exo_xn_state_hold(&state, false);
+	CHECK(!exo_xn_state_idle(&state));
+	exo_xn_state_unhold(&state, false);
+	CHECK(exo_xn_state_idle(&state));
+}
+
 /* Catches: memory of its holders that is read, written, given back, or made up for. */
 TEST(exo_xn_state_memory__is_no_block)
 {

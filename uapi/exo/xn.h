@@ -724,7 +724,8 @@ struct exo_xn_io {
  * _MEMORY: all who have the entry so have the same frame, of zeros at first; the block is a name for it, and is neither read nor
  * written. Frame and entry go with the last number. It is not given back when memory is short, only taken by force; then nobody
  * gets another (ESTALE) before all numbers are gone: so two never have different ones. EBUSY: somebody has the entry the
- * other way.
+ * other way. Only numbers that may write count, and _MEMORY needs EXO_RIGHT_WRITE (EINVAL): a reader's frame goes for it, and
+ * his number is stale when the memory is gone.
  */
 struct exo_xn_entry {
 	__u32 size;
