@@ -212,6 +212,28 @@ static void maps_out(struct exo_xn *xn, u64 target)
 	}
 }
 
+/**
+ * exo_xn_map_bound() - give back of the map if it is more than recovery may have
+ * @xn: disk that is being attached
+ *
+ * What was replayed of it goes home first, unfinished: replay makes the same of that as of what was there before,
+ * so it doesn't matter if it doesn't come to its end (INV-XN-34).
+ *
+ * Context: attach; writes. Pointers to blocks of the map are void afterwards. Return: 0 or -EIO.
+ */
+int exo_xn_map_bound(struct exo_xn *xn)
+{
+	u64 bytes = xn->nr_maps_in * sizeof(struct exo_xn_map_block), most = exo_xn_log_most(xn);
+	int ret;
+
+	if (bytes <= most)
+		return 0;
+	ret = exo_xn_maps_home(xn);
+	if (!ret)
+		maps_out(xn, xn->memory - (bytes - most / 2));
+	return ret;
+}
+
 /* Of what there is more first: who reads all of one thing doesn't take everything of the other. */
 static void give_back(struct exo_xn *xn, u64 target)
 {

@@ -233,7 +233,7 @@ static int log_tx(struct exo_xn_tx *tx, bool preflush)
 
 	if (count > xn->log_blocks)
 		return -ENOSPC;
-	if (xn->log_used + count > xn->log_blocks) {
+	if (xn->log_used + count > xn->log_blocks || xn->log_units + tx->units > exo_xn_log_most(xn)) {
 		ret = exo_xn_checkpoint(xn);
 		if (ret)
 			return ret;
@@ -249,6 +249,8 @@ static int log_tx(struct exo_xn_tx *tx, bool preflush)
 	ret = exo_xn_tx_write(xn, tx->blocks, count, bytes, preflush && !(xn->broken & EXO_XN_BREAK_PREFLUSH));
 	if (count > EXO_XN_LOG_SMALL)
 		exo_xn_mem_free(xn, tx->blocks);
+	if (!ret)
+		xn->log_units += tx->units;
 	return ret;
 }
 

@@ -246,6 +246,7 @@ struct exo_xn {
 	u32 log_blocks;
 	u32 log_head;
 	u32 log_used;		/* blocks from the tail to the head */
+	u64 log_units;		/* bytes of the units that it has there, each of them whole */
 	u64 log_seq;		/* of the next transaction */
 	u64 super_seq;
 	u8 *io;			/* EXO_XN_UNIT_BLOCKS blocks */
@@ -260,6 +261,17 @@ struct exo_xn {
 
 _Static_assert(EXO_XN_HOLD_MIN > 3 * (EXO_XN_UNIT_BLOCKS * EXO_XN_BLOCK + EXO_XN_EXTENTS * sizeof(struct exo_xn_extent)) +
 	       3 * EXO_XN_PARTS * sizeof(struct exo_xn_part) + sizeof(struct exo_xn_core_unit), "the largest unit");
+
+/*
+ * Most bytes of units that a log may have, each of them whole however little of it changed: recovery has all of them in
+ * memory (INV-XN-34). A commit that would make it more is preceded by a checkpoint; one commit alone always fits.
+ */
+static inline u64 exo_xn_log_most(const struct exo_xn *xn)
+{
+	return 2ULL * xn->log_blocks * EXO_XN_BLOCK;
+}
+
+_Static_assert(2 * EXO_XN_LOG_MIN >= EXO_XN_UNIT_BLOCKS, "a root's first unit fits into any log");
 
 static inline void *exo_xn_alloc(struct exo_xn *xn, size_t bytes)
 {
@@ -299,6 +311,7 @@ void exo_xn_unit_unstub(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 void exo_xn_unit_bury(struct exo_xn *xn, struct exo_xn_core_unit *unit);
 u64 exo_xn_may_hold(const struct exo_xn *xn, u32 uid);
 void exo_xn_shrink(struct exo_xn *xn);
+int exo_xn_map_bound(struct exo_xn *xn);
 
 /* core/xn_map.c */
 enum exo_xn_map_op {
@@ -358,6 +371,7 @@ void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root);
 int exo_xn_tables_load(struct exo_xn *xn);
 void exo_xn_template_drop(struct exo_xn *xn, struct exo_xn_template_core *t);
 int exo_xn_template_load(struct exo_xn *xn, u32 number, const struct exo_xn_template_core **out);
+void exo_xn_templates_bound(struct exo_xn *xn);
 
 /* core/xn_walk.c */
 int exo_xn_walk_root(struct exo_xn *xn, struct exo_xn_core_root *root);
@@ -395,6 +409,7 @@ struct exo_xn_tx {
 	u8 *blocks;
 	u64 bytes;
 	u32 records;
+	u64 units;		/* what it adds to @log_units */
 	s64 taken;		/* what it adds to the blocks that somebody has */
 	struct exo_xn_template_core *template;
 	const struct exo_xn_owners *owners;
@@ -405,6 +420,8 @@ u32 exo_xn_budget_init(const struct exo_xn *xn);
 void exo_xn_each_pending(struct exo_xn_core_root *root, void *to,
 			 void (*call)(void *to, struct exo_xn_core_root *root, u64 block, u64 count));
 void exo_xn_tx_emit(struct exo_xn_tx *tx);
+int exo_xn_unit_home(struct exo_xn *xn, struct exo_xn_core_unit *unit);
+int exo_xn_maps_home(struct exo_xn *xn);
 int exo_xn_tx_write(struct exo_xn *xn, u8 *blocks, u32 count, u64 bytes, bool preflush);
 u64 exo_xn_budget_map(u64 count);
 u64 exo_xn_budget_unit(u32 blocks);
@@ -420,8 +437,5 @@ int exo_xn_commit_owners(struct exo_xn *xn, const struct exo_xn_owners *owners);
 /* core/xn_replay.c */
 int exo_xn_replay(struct exo_xn *xn, u32 tail, u64 seq);
 void exo_xn_quarantine(struct exo_xn *xn, struct exo_xn_core_root *root);
-
-/* core/xn_disk.c */
-void exo_xn_units_drop(struct exo_xn *xn);
 
 #endif

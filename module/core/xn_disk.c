@@ -279,8 +279,8 @@ int exo_xn_detach(struct exo_xn *xn)
 	return ret ? ret : exo_xn_checkpoint(xn);
 }
 
-/* Forget all units that are in memory. Context: disk lock. */
-void exo_xn_units_drop(struct exo_xn *xn)
+/* Forget all units that are in memory. */
+static void units_drop(struct exo_xn *xn)
 {
 	struct exo_xn_core_unit *unit;
 	u32 i;
@@ -308,7 +308,7 @@ void exo_xn_free(struct exo_xn *xn)
 	u64 i;
 
 	if (xn->units)
-		exo_xn_units_drop(xn);
+		units_drop(xn);
 	for (i = 1; i <= xn->last_root; i++)
 		if (xn->roots[i])
 			exo_xn_root_drop(xn, xn->roots[i]);

@@ -186,6 +186,8 @@ static void emit_unit(struct exo_xn_tx *tx, const struct exo_xn_core_unit *unit)
 
 	if (!fresh && !was)
 		return;
+	if (!exo_xn_listed(&unit->home))
+		tx->units += unit->pub.blocks * EXO_XN_BLOCK;
 	/* First its length, which stands before it. */
 	for (pass = 0; pass < 2; pass++) {
 		if (pass)
@@ -289,6 +291,7 @@ void exo_xn_tx_emit(struct exo_xn_tx *tx)
 
 	tx->bytes = 0;
 	tx->records = 0;
+	tx->units = 0;
 	emit_info(tx);
 	for (i = 1; i <= xn->last_root; i++) {
 		root = xn->roots[i];
@@ -423,22 +426,26 @@ static void unit_at_home(struct exo_xn *xn, const struct exo_xn_core_unit *unit)
 	}
 }
 
-static int write_homes(struct exo_xn *xn)
+/* Write what the log has of a unit to its home. Context: disk lock; writes. Return: 0 or -EIO. */
+int exo_xn_unit_home(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 {
-	struct exo_xn_core_unit *unit;
+	int ret = exo_xn_write_blocks(xn, unit->pub.block, unit->pub.blocks,
+				      unit->base ? unit->base : unit->pub.now, 0);
+
+	if (ret)
+		return ret;
+	exo_xn_list_del(&unit->home);
+	unit_at_home(xn, unit);
+	exo_xn_unit_bury(xn, unit);
+	return 0;
+}
+
+/* The same of all of the map. Context: disk lock; writes. Return: 0 or -EIO. */
+int exo_xn_maps_home(struct exo_xn *xn)
+{
 	struct exo_xn_map_block *map;
 	int ret;
 
-	while (xn->home_units.next != &xn->home_units) {
-		unit = exo_xn_entry(xn->home_units.next, struct exo_xn_core_unit, home);
-		ret = exo_xn_write_blocks(xn, unit->pub.block, unit->pub.blocks,
-					  unit->base ? unit->base : unit->pub.now, 0);
-		if (ret)
-			return ret;
-		exo_xn_list_del(&unit->home);
-		unit_at_home(xn, unit);
-		exo_xn_unit_bury(xn, unit);
-	}
 	while (xn->home_maps.next != &xn->home_maps) {
 		map = exo_xn_entry(xn->home_maps.next, struct exo_xn_map_block, home);
 		ret = exo_xn_map_write_home(xn, map);
@@ -447,6 +454,18 @@ static int write_homes(struct exo_xn *xn)
 		exo_xn_list_del(&map->home);
 	}
 	return 0;
+}
+
+static int write_homes(struct exo_xn *xn)
+{
+	int ret;
+
+	while (xn->home_units.next != &xn->home_units) {
+		ret = exo_xn_unit_home(xn, exo_xn_entry(xn->home_units.next, struct exo_xn_core_unit, home));
+		if (ret)
+			return ret;
+	}
+	return exo_xn_maps_home(xn);
 }
 
 static int write_table(struct exo_xn *xn, u64 *which, u64 at, const u8 *table)
@@ -486,7 +505,9 @@ int exo_xn_checkpoint(struct exo_xn *xn)
 		ret = exo_xn_flush(xn);
 	if (!ret)
 		ret = exo_xn_super_write(xn);
-	if (!ret)
-		xn->log_used = 0;
-	return ret;
+	if (ret)
+		return ret;
+	xn->log_used = 0;
+	xn->log_units = 0;
+	return 0;
 }

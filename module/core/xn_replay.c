@@ -4,6 +4,9 @@
  * meanwhile is dropped, for its next owner may have written data there. Each unit that is left is
  * looked at with its own functions before it is written home: does the map say what it owns? If not,
  * its root is quarantined, and nothing else suffers. Work is in proportion to what the log has.
+ *
+ * So is memory, whatever a log says that somebody made up (INV-XN-34): a transaction at a time is read, of all units
+ * not more than a log may have, of the map as much, and one unit at a time is looked at.
  */
 #include "core/xn_core.h"
 
@@ -170,6 +173,7 @@ static struct exo_xn_core_unit *unit_of(struct exo_xn *xn, const struct exo_xn_r
 
 	if (!unit)
 		return NULL;
+	xn->log_units += rec->blocks * EXO_XN_BLOCK;
 	unit->pub.block = rec->block;
 	unit->pub.blocks = rec->blocks;
 	unit->pub.now = exo_xn_alloc(xn, rec->blocks * EXO_XN_BLOCK);
@@ -194,6 +198,8 @@ static int replay_unit(struct exo_xn *xn, const struct exo_xn_rec_unit *rec)
 		unit = NULL;
 	}
 	if (!unit) {
+		if (rec->blocks * EXO_XN_BLOCK > exo_xn_log_most(xn) - xn->log_units)
+			return -EINVAL;
 		unit = unit_of(xn, rec);
 		if (!unit)
 			return -ENOMEM;
@@ -270,6 +276,8 @@ static int replay_tx(struct replay *r)
 		default:
 			ret = replay_entry(xn, rec);
 		}
+		if (!ret)
+			ret = exo_xn_map_bound(xn);
 	}
 	return ret;
 }
@@ -291,8 +299,11 @@ static int verify_unit(struct exo_xn *xn, struct exo_xn_core_unit *unit)
 	if (!unit->part)
 		return -ENOMEM;
 	ret = exo_xn_unit_learn(xn, unit, t, unit->pub.now);
-	for (i = 0; !ret && i < unit->nr_extents; i++)
+	for (i = 0; !ret && i < unit->nr_extents; i++) {
 		ret = exo_xn_map_owned(xn, unit->pub.root, unit->slab[i].block, unit->slab[i].count);
+		if (!ret)
+			ret = exo_xn_map_bound(xn);
+	}
 	exo_xn_unit_forget(xn, unit);
 	return ret;
 }
@@ -306,6 +317,18 @@ void exo_xn_quarantine(struct exo_xn *xn, struct exo_xn_core_root *root)
 	entry = (struct exo_xn_root_entry *)xn->root_table + (root->pub.number - 1);
 	exo_xn_root_build(xn->host->crc, xn->seed, entry, &root->pub, root->state);
 	xn->home_roots |= 1ULL << (root->pub.number - 1) / EXO_XN_ENTRIES;
+}
+
+/* With the map of its blocks, which says from then on that they were written. */
+static int to_home(struct exo_xn *xn, struct exo_xn_core_unit *unit)
+{
+	int ret = exo_xn_map_load(xn, unit->pub.block, unit->pub.blocks);
+
+	if (!ret)
+		ret = exo_xn_unit_home(xn, unit);
+	if (!ret)
+		drop_unit(xn, unit);
+	return ret;
 }
 
 /* All that was replayed: whose blocks aren't its root's any more isn't written home; who is wrong is quarantined. */
@@ -335,6 +358,12 @@ static int verify(struct exo_xn *xn)
 			return ret;
 		if (ret && root)
 			exo_xn_quarantine(xn, root);
+		exo_xn_templates_bound(xn);
+		ret = to_home(xn, unit);
+		if (!ret)
+			ret = exo_xn_map_bound(xn);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -375,7 +404,5 @@ int exo_xn_replay(struct exo_xn *xn, u32 tail, u64 seq)
 	xn->taken = xn->taken_committed;
 	xn->log_head = r.at;
 	xn->log_seq = r.seq + 1;
-	ret = exo_xn_checkpoint(xn);
-	exo_xn_units_drop(xn);
-	return ret;
+	return exo_xn_checkpoint(xn);
 }

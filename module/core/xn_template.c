@@ -60,6 +60,19 @@ int exo_xn_template_load(struct exo_xn *xn, u32 number, const struct exo_xn_temp
 	return ret;
 }
 
+/* No more functions than one uid may have, and those of one template. Context: attach: nobody runs any. */
+void exo_xn_templates_bound(struct exo_xn *xn)
+{
+	u64 bytes = 0;
+	u32 i;
+
+	for (i = 1; i <= EXO_XN_TEMPLATES; i++)
+		bytes += xn->templates[i] && xn->templates[i]->funcs ? xn->templates[i]->length : 0;
+	for (i = 1; bytes > EXO_XN_UID_CONTENT && i <= EXO_XN_TEMPLATES; i++)
+		if (xn->templates[i] && xn->templates[i]->funcs)
+			xn->host->release(xn, xn->templates[i]);
+}
+
 /**
  * exo_xn_template() - a template, with its functions if they can be had
  * @xn: disk

@@ -98,18 +98,21 @@ static u64 host_seconds(struct exo_xn *xn)
 static int host_compile(struct exo_xn *xn, struct exo_xn_template_core *t, const void *content,
 			u32 length, struct exo_graft_error *err, u32 *func)
 {
-	(void)xn;
+	struct host *h = of(xn);
+
 	(void)content;
-	(void)length;
 	(void)err;
 	(void)func;
 	t->funcs = t;
+	h->code += length;
+	if (h->code > h->peak_code)
+		h->peak_code = h->code;
 	return 0;
 }
 
 static void host_release(struct exo_xn *xn, struct exo_xn_template_core *t)
 {
-	(void)xn;
+	of(xn)->code -= t->length;
 	t->funcs = NULL;
 }
 

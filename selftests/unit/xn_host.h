@@ -21,6 +21,8 @@ struct host {
 	s64 live;
 	u64 bytes;		/* of these */
 	u64 peak;		/* most of them, since it was set to 0 */
+	u64 code;		/* bytes of templates that are compiled */
+	u64 peak_code;		/* the same */
 	u64 cost;		/* of each run of owns */
 	u32 runs;		/* of owns */
 	u64 drained;
