@@ -362,7 +362,9 @@ struct exo_xn_root_core *exo_xn_root(struct exo_xn *xn, u32 number);
 int exo_xn_root_create(struct exo_xn *xn, const struct exo_xn_who *who, const char *name,
 		       u32 template, u32 flags, u64 near, u64 max_blocks, const u8 *key,
 		       const void *bytes, u32 length, u32 *out_root);
+/* 1: begun, durably; exo_xn_root_delete_on(), with the lock let go in between, until that says 0. */
 int exo_xn_root_delete(struct exo_xn *xn, const struct exo_xn_who *who, u32 root);
+int exo_xn_root_delete_on(struct exo_xn *xn, u32 root);
 int exo_xn_root_chown(struct exo_xn *xn, u32 root, u32 uid);
 int exo_xn_root_limit(struct exo_xn *xn, u32 root, u64 max_blocks);
 int exo_xn_root_release(struct exo_xn *xn, u32 root);
@@ -380,7 +382,7 @@ struct exo_xn_unit *exo_xn_unit_find(struct exo_xn *xn, u32 root, u64 block);
 /* Whoever keeps a pointer to a unit beyond the disk lock (to look at its generation) holds it. */
 void exo_xn_unit_get(struct exo_xn_unit *unit);
 void exo_xn_unit_put(struct exo_xn *xn, struct exo_xn_unit *unit);
-int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit);
+int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit, bool nowait);
 bool exo_xn_may(struct exo_xn *xn, const struct exo_xn_unit *unit, const struct exo_xn_who *who,
 		u32 right, u32 slot, u64 block, u32 count);
 /* 0: @unit owns all of these as data and @who may; else -ENOENT, -EACCES */

@@ -166,6 +166,7 @@ struct exo_xn_core_unit {
  * @going: it is in the transaction under way
  * @changes: another number with each change of its units, unlike any other root's
  * @budget: most bytes that its commit will take in the log
+ * @wiped: while it is being deleted: blocks of the map that have nothing of it any more
  * @held: bytes of memory that stay until its commit: of the units of @dirty, and of @pending
  * @units: its units in memory
  * @nr_stubs: of these, without bytes
@@ -180,6 +181,7 @@ struct exo_xn_core_root {
 	bool going;
 	u64 changes;
 	u64 budget;
+	u64 wiped;
 	u64 held;
 	struct exo_xn_link units;
 	u64 nr_stubs;
@@ -362,7 +364,7 @@ const struct exo_xn_extent *exo_xn_unit_extent(const struct exo_xn_core_unit *un
 /* core/xn_root.c */
 struct exo_xn_core_root *exo_xn_root_at(const struct exo_xn *xn, u32 number);
 struct exo_xn_core_root *exo_xn_root_make(struct exo_xn *xn, u32 number);
-int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root);
+int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root, u64 maps);
 int exo_xn_roots_load(struct exo_xn *xn);
 void exo_xn_root_ask(struct exo_xn *xn, struct exo_xn_core_root *root);
 void exo_xn_root_drop(struct exo_xn *xn, struct exo_xn_core_root *root);

@@ -181,7 +181,7 @@ static int finish_deletes(struct exo_xn *xn)
 	for (i = 1; i <= xn->last_root; i++) {
 		if (!xn->roots[i] || !(xn->roots[i]->state & EXO_XN_ROOT_DELETING))
 			continue;
-		ret = exo_xn_root_wipe(xn, xn->roots[i]);
+		ret = exo_xn_root_wipe(xn, xn->roots[i], ~0ULL);
 		if (ret)
 			return ret;
 	}

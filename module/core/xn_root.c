@@ -4,6 +4,8 @@
  */
 #include "core/xn_core.h"
 
+#define WIPE_MAPS 256U		/* blocks of the map that are read, at most, while others wait */
+
 /* A root that is there; NULL: none, or it is being deleted. Context: disk lock. */
 struct exo_xn_core_root *exo_xn_root_at(const struct exo_xn *xn, u32 number)
 {
@@ -376,27 +378,35 @@ static int wipe_map(struct exo_xn *xn, struct exo_xn_core_root *root, u64 index,
  * exo_xn_root_wipe() - free all blocks of a root that is being deleted, then itself
  * @xn: disk
  * @root: its entry says so, durably; it has no units in memory
+ * @maps: look at so many blocks of the map only
  *
  * The map says what it has, its functions aren't asked. In several transactions if one is too small: the entry tells the
  * next attach to go on. Its own neighbourhood first, and no further than its count says, unless that can't be trusted.
  *
- * Context: disk lock; reads, writes, allocates. Return: 0; -ENOMEM; -EIO: it goes on at the next attach, or call.
+ * Context: disk lock; reads, writes, allocates. Return: 0; 1: there is more, and what was freed until now is durably so;
+ * -ENOMEM; -EIO: it goes on at the next attach, or call.
  */
-int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root)
+int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root, u64 maps)
 {
-	u64 start = root->pub.block / EXO_XN_GROUP * EXO_XN_GROUP_MAPS, i, budget = 0;
+	u64 start = root->pub.block / EXO_XN_GROUP * EXO_XN_GROUP_MAPS, budget = 0;
 	bool all = root->pub.flags & EXO_XN_ROOT_QUARANTINED;
 	int ret = 0;
 
-	for (i = 0; i < xn->nr_maps && (all || root->pub.blocks); i++) {
+	for (; root->wiped < xn->nr_maps && (all || root->pub.blocks); maps--) {
+		if (!maps)
+			return budget ? exo_xn_commit_root(xn, root, NULL) ?: 1 : 1;
 		exo_xn_shrink(xn);
-		ret = wipe_map(xn, root, (start + i) % xn->nr_maps, &budget);
-		if (!ret && budget > exo_xn_budget(xn) / 2) {
-			ret = exo_xn_commit_root(xn, root, NULL);
-			budget = 0;
-		}
+		/* A disk that has grown since has nothing of it behind its end then: no block is passed over. */
+		ret = wipe_map(xn, root, (start + root->wiped) % xn->nr_maps, &budget);
 		if (ret)
 			return ret;
+		root->wiped++;
+		if (budget <= exo_xn_budget(xn) / 2)
+			continue;
+		ret = exo_xn_commit_root(xn, root, NULL);
+		if (ret)
+			return ret;
+		budget = 0;
 	}
 	root->state = 0;
 	ret = commit_entry(xn, root);
@@ -416,8 +426,10 @@ int exo_xn_root_wipe(struct exo_xn *xn, struct exo_xn_core_root *root)
  * @who: its owner, or an admin
  * @number: of it
  *
- * Context: disk lock; reads, writes, allocates; waits for data I/O on its blocks. Return: 0; -ENOENT; -EACCES; -ENOMEM:
- * it may have begun; it goes on at the next call, or attach; -EIO.
+ * It begins, and does a piece of it: others wait for the disk, and far blocks are found by a look at all of the map (INV-XN-35).
+ *
+ * Context: disk lock; reads, writes, allocates; waits for data I/O on its blocks. Return: 0; 1: exo_xn_root_delete_on();
+ * -ENOENT; -EACCES; -ENOMEM: it may have begun; it goes on at the next call, or attach; -EIO.
  */
 int exo_xn_root_delete(struct exo_xn *xn, const struct exo_xn_who *who, u32 number)
 {
@@ -438,7 +450,23 @@ int exo_xn_root_delete(struct exo_xn *xn, const struct exo_xn_who *who, u32 numb
 		}
 		drop_units(xn, root);
 	}
-	return exo_xn_root_wipe(xn, root);
+	return exo_xn_root_wipe(xn, root, WIPE_MAPS);
+}
+
+/**
+ * exo_xn_root_delete_on() - go on with what exo_xn_root_delete() began
+ * @xn: disk
+ * @number: of the root; somebody else may have ended it, and another have the number
+ *
+ * Context: as there. Return: 0: it is gone; 1: there is more; -ENOMEM; -EIO: it goes on at the next attach.
+ */
+int exo_xn_root_delete_on(struct exo_xn *xn, u32 number)
+{
+	struct exo_xn_core_root *root = xn->roots[number];
+
+	if (!root || !(root->state & EXO_XN_ROOT_DELETING))
+		return 0;
+	return exo_xn_root_wipe(xn, root, WIPE_MAPS);
 }
 
 /**

@@ -406,14 +406,19 @@ int exo_xn_unit_wake(struct exo_xn *xn, struct exo_xn_core_unit *unit)
  * exo_xn_unit_again() - have the bytes of a unit that is held
  * @xn: disk
  * @unit: held; it may have been given back, or freed
+ * @nowait: don't read it: -EAGAIN instead
  *
- * Context: disk lock; may read, allocate, run grafts. Return: 0; -ESTALE: it was freed; as exo_xn_unit_wake().
+ * With its bytes its template is there, too: then acl can be asked without reading anything.
+ *
+ * Context: disk lock; may read, allocate, run grafts. Return: 0; -ESTALE: it was freed; -EAGAIN; as exo_xn_unit_wake().
  */
-int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit)
+int exo_xn_unit_again(struct exo_xn *xn, struct exo_xn_unit *unit, bool nowait)
 {
 	struct exo_xn_core_unit *core = core_of(unit);
 
-	return core->flags & (EXO_XN_UNIT_DEAD | EXO_XN_UNIT_GONE) ? -ESTALE : exo_xn_unit_wake(xn, core);
+	if (core->flags & (EXO_XN_UNIT_DEAD | EXO_XN_UNIT_GONE))
+		return -ESTALE;
+	return nowait && core->flags & EXO_XN_UNIT_STUB ? -EAGAIN : exo_xn_unit_wake(xn, core);
 }
 
 /**

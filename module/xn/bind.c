@@ -246,7 +246,7 @@ static int check_unit(struct exo_xn *xn, const struct exo_xn_binding *binding,
 }
 
 /* Under the disk's lock: what is in its list stays. */
-static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32 number)
+static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32 number, bool nowait)
 {
 	struct exo_xn_binding *binding;
 	bool other;
@@ -263,7 +263,7 @@ static int recheck_locked(struct exo_xn_disk_dev *disk, struct exo_env *env, u32
 		return 0;	/* the next look says what it is */
 	if (binding->stale)
 		return -ESTALE;
-	ret = exo_xn_unit_again(disk->xn, binding->unit);
+	ret = exo_xn_unit_again(disk->xn, binding->unit, nowait);
 	if (!ret)
 		ret = check_unit(disk->xn, binding, binding->unit);
 	if (!ret)
@@ -285,7 +285,7 @@ static int recheck(struct exo_env *env, u32 number, struct exo_xn_binding *bindi
 		exo_xn_disk_put(disk);
 		return -EAGAIN;
 	}
-	ret = recheck_locked(disk, env, number);
+	ret = recheck_locked(disk, env, number, nowait);
 	mutex_unlock(&disk->lock);
 	exo_xn_disk_put(disk);
 	return ret;
@@ -313,7 +313,7 @@ static noinline struct exo_xn_binding *begin_again(struct exo_env *env, u32 numb
  * exo_xn_binding_begin() - an I/O begins
  * @env: environment
  * @number: of its binding
- * @nowait: don't wait for the disk's lock
+ * @nowait: don't wait for the disk's lock, nor for a unit that must be read
  *
  * Context: process; sleeps only if the unit changed, and not @nowait.
  * Return: the binding, until exo_xn_binding_end(): its blocks stay what they are, its disk attached;

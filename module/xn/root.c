@@ -200,6 +200,20 @@ static int set(struct exo_xn *xn, const struct exo_xn_who *who, const struct exo
 	return -EINVAL;
 }
 
+/* Others get the disk between two pieces. A detach may be one of them: the next attach goes on. */
+static int delete_on(struct exo_xn_disk_dev *disk, u32 number)
+{
+	int ret = 1;
+
+	while (ret > 0) {
+		cond_resched();
+		mutex_lock(&disk->lock);
+		ret = disk->xn ? exo_xn_root_delete_on(disk->xn, number) : 0;
+		mutex_unlock(&disk->lock);
+	}
+	return ret;
+}
+
 /**
  * exo_xn_root_set_op() - EXO_XN_ROOT_SET
  * @env: who asks
@@ -227,6 +241,8 @@ int exo_xn_root_set_op(struct exo_env *env, void *arg)
 	mutex_lock(&disk->lock);
 	ret = disk->xn ? set(disk->xn, &who, cmd) : -ENOENT;
 	mutex_unlock(&disk->lock);
+	if (ret > 0)
+		ret = delete_on(disk, cmd->root);
 	exo_xn_disk_put(disk);
 	return ret;
 }

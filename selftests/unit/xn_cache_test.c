@@ -83,9 +83,12 @@ TEST(exo_xn_cache__what_is_held_stays)
 	CHECK_EQ(held->generation, generation);
 	CHECK_EQ(exo_xn_bind_check(h.xn, held, &host_user, AT + UNITS + 1, 1, EXO_RIGHT_READ), -ENOENT);
 	h.fail_alloc = 1;
-	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ENOMEM);
+	/* Who may not wait reads nothing: INV-XN-18. */
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, true), -EAGAIN);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, false), -ENOMEM);
 	h.fail_alloc = 0;
-	CHECK_EQ(exo_xn_unit_again(h.xn, held), 0);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, false), 0);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, true), 0);
 	CHECK_EQ(exo_xn_bind_check(h.xn, held, &host_user, AT + UNITS + 1, 1, EXO_RIGHT_READ), 0);
 	CHECK_EQ(held->generation, generation);
 	exo_xn_written(h.xn, AT + UNITS + 1, 1);
@@ -96,9 +99,9 @@ TEST(exo_xn_cache__what_is_held_stays)
 	/* Freed, it doesn't come back. */
 	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, AT + 1, 0, AT + UNITS + 1, 1, EXO_XN_DATA), 0);
 	CHECK_EQ(host_set(&h, EXO_XN_FREE_STEP, host_root_block(&h), 1, AT + 1, 1, EXO_XN_SELF), 0);
-	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ESTALE);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, true), -ESTALE);
 	CHECK_EQ(host_commit(&h), 0);
-	CHECK_EQ(exo_xn_unit_again(h.xn, held), -ESTALE);
+	CHECK_EQ(exo_xn_unit_again(h.xn, held, false), -ESTALE);
 	exo_xn_unit_put(h.xn, held);
 	exo_xn_limit(h.xn, 0);
 	exo_xn_shrink(h.xn);

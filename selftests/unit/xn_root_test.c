@@ -225,3 +225,43 @@ TEST(exo_xn_root__blocks_that_wait_are_in_the_quota)
 		host_end(&h);
 	}
 }
+
+/* INV-XN-35: others wait for the disk while a root is deleted, and its last block may be far. */
+TEST(exo_xn_root_delete__in_pieces)
+{
+	enum { GROUPS = 20, FAR = (GROUPS - 1) * EXO_XN_GROUP + 100 };
+	struct host h;
+	u32 other, again, pieces;
+	int ret, crash;
+
+	for (crash = 0; crash < 2; crash++) {
+		host_begin_of(&h, (u64)GROUPS * EXO_XN_GROUP, 0);
+		CHECK_EQ(create(&h, &host_other, "other", &other), 0);
+		CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 0, AT, 4, EXO_XN_DATA), 0);
+		CHECK_EQ(host_set(&h, EXO_XN_ALLOC, host_root_block(&h), 1, FAR, 4, EXO_XN_DATA), 0);
+		CHECK_EQ(host_commit(&h), 0);
+		CHECK_EQ(exo_xn_root_delete(h.xn, &host_user, h.root), 1);
+		/* It is nobody's any more, and what was looked at is free for all; the others go on. */
+		CHECK(!exo_xn_root(h.xn, h.root));
+		CHECK_EQ(host_map(&h, AT), EXO_XN_FREE);
+		CHECK_EQ(host_map(&h, FAR), EXO_XN_MINE);
+		CHECK_EQ(exo_xn_root_limit(h.xn, other, 10), 0);
+		CHECK_EQ(exo_xn_root_delete_on(h.xn, other), 0);
+		CHECK(exo_xn_root(h.xn, other));
+		if (crash) {
+			exo_xn_free(h.xn);
+			host_attach(&h);
+		}
+		for (pieces = 0; (ret = exo_xn_root_delete_on(h.xn, h.root)) == 1; pieces++)
+			;
+		CHECK_EQ(ret, 0);
+		CHECK_EQ(pieces, !crash);
+		CHECK_EQ(host_map(&h, FAR), EXO_XN_FREE);
+		/* Another may have the number by now. */
+		CHECK_EQ(create(&h, &host_other, "again", &again), 0);
+		CHECK_EQ(again, h.root);
+		CHECK_EQ(exo_xn_root_delete_on(h.xn, h.root), 0);
+		CHECK(exo_xn_root(h.xn, again));
+		host_end(&h);
+	}
+}
