@@ -261,6 +261,72 @@ TEST(pressure__order)
 	end(fd);
 }
 
+#define MANY 300U	/* more than are looked at in a row */
+#define FEW 20U
+
+/* Catches: entries that are passed over where more are looked at than without a break (INV-XN-36). */
+TEST(pressure__many_entries)
+{
+	static struct exo_xn_entry e[MANY];
+	int fd = setup(0, MANY + FEW), status;
+	const struct exo_xn_reg_table *t = table(fd);
+	struct exo_quota none = { .size = sizeof(none), .flags = EXO_QUOTA_MIN, .min = 0 };
+	struct exo_quota old = t_quota(fd, 0);
+	struct test_sync there;
+	uint32_t asked, i;
+	pid_t pid;
+
+	t_quota_set(fd, &none);
+	for (i = 0; i < MANY; i++)
+		use(fd, block + i, RW, &e[i]);
+	for (i = 0; i < FEW; i++) {
+		struct exo_xn_entry idle;
+
+		use(fd, block + MANY + i, RW, &idle);
+		ASSERT_EQ(xt_unbind(fd, idle.out_entry), 0);
+	}
+	/* Those that were used last go: all before them are had. */
+	ASSERT_EQ(t_revoke(fd, 0, FEW, 60000, &asked), 0);
+	ASSERT_EQ(asked, FEW);
+	for (i = 0; i < FEW; i++)
+		wait_state(t, block + MANY + i, ~0U, 0);
+	ASSERT_EQ(t->entries, MANY);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(state_of(t, block + i) & EXO_XN_REG_FRAME, EXO_XN_REG_FRAME);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(xt_unbind(fd, e[i].out_entry), 0);
+	/* What the dead left dirty is written, all of it. */
+	test_sync_init(&there);
+	pid = test_fork();
+	if (!pid) {
+		fd = t_open();
+		read_unit(fd);
+		for (i = 0; i < MANY; i++) {
+			use(fd, block + i, RW, &e[i]);
+			t_fill(fd, e[i].out_frame, MAGIC + i);
+			ASSERT_EQ(io(fd, EXO_XN_ENTRY_DIRTY, e[i].out_entry, 0), 0);
+		}
+		test_sync_post(&there);
+		pause();
+	}
+	test_sync_wait(&there);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	for (i = 0; i < MANY; i++)
+		wait_state(t, block + i, EXO_XN_REG_HELD | EXO_XN_REG_DIRTY | EXO_XN_REG_BUSY, 0);
+	ASSERT_EQ(t->written, MANY);
+	for (i = 0; i < MANY; i += 37)
+		ASSERT_EQ(on_disk(fd, block + i), MAGIC + i);
+	/* And all of them go. */
+	ASSERT_EQ(t_revoke(fd, 0, MANY, 60000, &asked), 0);
+	for (i = 0; i < MANY; i++)
+		wait_state(t, block + i, ~0U, 0);
+	ASSERT_EQ(t->entries, 0);
+	none.min = old.min;
+	t_quota_set(fd, &none);
+	end(fd);
+}
+
 /* Catches: frames that nobody is charged for; a quota that idle entries fill for good. */
 TEST(quota__charged)
 {

@@ -17,6 +17,9 @@
 #include "mem/frame.h"
 #include "xn/xn.h"
 
+/* INV-XN-36: entries that are looked at in a row with reg->lock, and so without being preempted. There may be 65,536. */
+#define PIECE 128U
+
 static struct workqueue_struct *wq;
 
 static struct exo_xn_disk_dev *disk_of(struct exo_xn_reg *reg)
@@ -58,23 +61,44 @@ static void give(const struct victim *victim)
 	exo_frame_give(victim->keeper->env, victim->frame, victim->generation);
 }
 
-/* The first of the keeper's that may go, with a reference. Under reg->lock. */
-static struct exo_xn_page *choose_locked(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank)
+/* Under reg->lock. */
+static bool may_go(struct exo_xn_keeper *keeper, struct exo_xn_page *page, enum exo_xn_reg_rank rank)
+{
+	/* Another's mark is nobody's. */
+	if (page->keeper != keeper || !(page->state.bits & EXO_XN_REG_FRAME))
+		return false;
+	exo_xn_page_look(keeper->reg, page);
+	if (exo_xn_state_rank(&page->state) != rank)
+		return false;
+	/* Once: what can't be written won't be soon. */
+	return rank != EXO_XN_RANK_DIRTY || !(page->state.bits & EXO_XN_REG_LOST);
+}
+
+/*
+ * The first of the keeper's that may go, with a reference. Under reg->lock, which is given up now and then; @mark, in the list
+ * meanwhile, says how far this is. What is used meanwhile goes to the list's end: so many steps pass all that isn't.
+ */
+static struct exo_xn_page *choose_locked(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank,
+					 struct exo_xn_page *mark)
 {
 	struct exo_xn_reg *reg = keeper->reg;
 	struct exo_xn_page *page;
+	u32 left = reg->nr;
 
-	list_for_each_entry(page, &reg->lru, lru) {
-		if (page->keeper != keeper || !(page->state.bits & EXO_XN_REG_FRAME))
+	while (left && !list_is_last(&mark->lru, &reg->lru)) {
+		page = list_next_entry(mark, lru);
+		if (may_go(keeper, page, rank)) {
+			kref_get(&page->ref);
+			return page;
+		}
+		list_move(&mark->lru, &page->lru);
+		/* Others' marks don't count. */
+		left -= page->indexed;
+		if (left % PIECE)
 			continue;
-		exo_xn_page_look(reg, page);
-		if (exo_xn_state_rank(&page->state) != rank)
-			continue;
-		/* Once: what can't be written won't be soon. */
-		if (rank == EXO_XN_RANK_DIRTY && (page->state.bits & EXO_XN_REG_LOST))
-			continue;
-		kref_get(&page->ref);
-		return page;
+		spin_unlock(&reg->lock);
+		cond_resched();
+		spin_lock(&reg->lock);
 	}
 	return NULL;
 }
@@ -95,14 +119,22 @@ static bool clean(struct exo_xn_reg *reg, struct exo_xn_page *page)
 static void look_all(struct exo_xn_keeper *keeper)
 {
 	struct exo_xn_reg *reg = keeper->reg;
-	struct exo_xn_page *page, *tmp;
+	struct exo_xn_page *page;
+	unsigned long at = 0;
+	u32 n = 0;
 
 	spin_lock(&reg->lock);
-	list_for_each_entry_safe(page, tmp, &reg->lru, lru) {
-		if (page->keeper != keeper)
+	for (page = xa_find(&reg->blocks, &at, ULONG_MAX, XA_PRESENT); page;
+	     page = xa_find_after(&reg->blocks, &at, ULONG_MAX, XA_PRESENT)) {
+		if (page->indexed && page->keeper == keeper) {
+			exo_xn_page_look(reg, page);
+			exo_xn_page_tidy(reg, page);
+		}
+		if (++n % PIECE)
 			continue;
-		exo_xn_page_look(reg, page);
-		exo_xn_page_tidy(reg, page);
+		spin_unlock(&reg->lock);
+		cond_resched();
+		spin_lock(&reg->lock);
 	}
 	spin_unlock(&reg->lock);
 }
@@ -111,11 +143,13 @@ static void look_all(struct exo_xn_keeper *keeper)
 static bool reclaim_one(struct exo_xn_keeper *keeper, enum exo_xn_reg_rank rank, u32 *done)
 {
 	struct exo_xn_reg *reg = keeper->reg;
+	struct exo_xn_page *page, mark = {};
 	struct victim victim = {};
-	struct exo_xn_page *page;
 
 	spin_lock(&reg->lock);
-	page = choose_locked(keeper, rank);
+	list_add(&mark.lru, &reg->lru);
+	page = choose_locked(keeper, rank, &mark);
+	list_del(&mark.lru);
 	if (page && rank != EXO_XN_RANK_DIRTY)
 		detach_locked(reg, page, &victim);
 	else if (page)
@@ -278,6 +312,9 @@ static void bury(struct exo_xn_reg *reg)
 /* To be written: it is dirty, of @root if that isn't 0, and nobody has it if @idle. */
 static bool to_write(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 root, bool idle)
 {
+	/* It is being put there. */
+	if (!page->indexed)
+		return false;
 	exo_xn_page_look(reg, page);
 	/* Once: what can't be written won't be soon. */
 	if ((page->state.bits & (EXO_XN_REG_DIRTY | EXO_XN_REG_LOST)) != EXO_XN_REG_DIRTY)
@@ -286,41 +323,45 @@ static bool to_write(struct exo_xn_reg *reg, struct exo_xn_page *page, u32 root,
 }
 
 /*
- * As many as there is room for, BUSY and with a reference. If there are only some that are BUSY by others: one of those,
- * with a reference, is returned.
+ * As many as there is room for, from block @at on, BUSY and with a reference. At the first that is BUSY by somebody else it
+ * ends: if there are none before it, it is returned, with a reference.
  */
 static struct exo_xn_page *collect_locked(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 root,
-					  bool idle)
+					  bool idle, unsigned long *at)
 {
-	struct exo_xn_page *page, *busy = NULL;
+	struct exo_xn_page *page;
+	u32 n = 0;
 
-	list_for_each_entry(page, &reg->lru, lru) {
-		if (batch->nr == batch->room)
-			break;
-		if (!to_write(reg, page, root, idle))
-			continue;
-		if (exo_xn_state_begin(&page->state, EXO_XN_ENTRY_WRITE, 0)) {
-			busy = page;
-			continue;
+	for (page = xa_find(&reg->blocks, at, ULONG_MAX, XA_PRESENT); page && batch->nr < batch->room;
+	     page = xa_find_after(&reg->blocks, at, ULONG_MAX, XA_PRESENT)) {
+		if (to_write(reg, page, root, idle)) {
+			if (exo_xn_state_begin(&page->state, EXO_XN_ENTRY_WRITE, 0)) {
+				if (batch->nr)
+					return NULL;
+				kref_get(&page->ref);
+				return page;
+			}
+			exo_xn_page_changed(reg, page);
+			kref_get(&page->ref);
+			exo_xn_batch_add(batch, page, true);
 		}
-		exo_xn_page_changed(reg, page);
-		kref_get(&page->ref);
-		exo_xn_batch_add(batch, page, true);
+		if (++n % PIECE)
+			continue;
+		spin_unlock(&reg->lock);
+		cond_resched();
+		spin_lock(&reg->lock);
 	}
-	if (batch->nr || !busy)
-		return NULL;
-	kref_get(&busy->ref);
-	return busy;
+	return NULL;
 }
 
-/* False: there are no more. */
-static bool collect(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 root, bool idle)
+/* False: there are no more from block @at on. */
+static bool collect(struct exo_xn_reg *reg, struct exo_xn_batch *batch, u32 root, bool idle, unsigned long *at)
 {
 	struct exo_xn_page *busy;
 
 	for (;;) {
 		spin_lock(&reg->lock);
-		busy = collect_locked(reg, batch, root, idle);
+		busy = collect_locked(reg, batch, root, idle, at);
 		spin_unlock(&reg->lock);
 		if (!busy)
 			return batch->nr;
@@ -367,13 +408,14 @@ int exo_xn_reg_write_back(struct exo_xn_disk_dev *disk, u32 root, bool idle, u32
 {
 	struct exo_xn_reg *reg = &disk->reg;
 	struct exo_xn_batch batch;
+	unsigned long at = 0;
 	int ret = 0;
 
 	if (!READ_ONCE(reg->nr))
 		return 0;
 	exo_xn_batch_init(&batch, REQ_OP_WRITE | REQ_SYNC | REQ_IDLE, EXO_XN_REG_BATCH);
 	batch.disk = disk;
-	while (collect(reg, &batch, root, idle)) {
+	while (collect(reg, &batch, root, idle, &at)) {
 		exo_xn_batch_run(&batch);
 		if (collected(reg, &batch, written))
 			ret = -EIO;
