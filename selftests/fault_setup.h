@@ -46,7 +46,6 @@ static __attribute__((unused)) int bind_it(struct exo_fault *fault, void *ctx)
 
 static __attribute__((unused)) void setup(uint32_t flags, uint32_t stlb)
 {
-	uint32_t i;
 	int ret;
 
 	ret = exo_env_open(&env, NULL);
@@ -55,8 +54,7 @@ static __attribute__((unused)) void setup(uint32_t flags, uint32_t stlb)
 	ASSERT_EQ(exo_mem_alloc_any(env, frames, N), 0);
 	ASSERT_EQ(exo_view_create(env, &EXO_OPTS(exo_view, .pages = PAGES, .flags = flags, .stlb = stlb),
 				  &view), 0);
-	for (i = 0; i < N; i++)
-		t_fill(exo_env_fd(env), frames[i], 1000 + i);
+	t_fill_each(exo_env_fd(env), frames, N, 1000);
 }
 
 static __attribute__((unused)) void setup_upcall(void)

@@ -351,6 +351,24 @@ void t_fill(int fd, uint32_t frame, uint64_t value)
 	munmap((void *)mem, PAGE);
 }
 
+void t_fill_each(int fd, const uint32_t *frames, uint32_t n, uint64_t value)
+{
+	uint32_t i, k, first = frames[0], last = frames[0];
+	volatile uint64_t *mem;
+
+	for (i = 1; i < n; i++) {
+		first = frames[i] < first ? frames[i] : first;
+		last = frames[i] > last ? frames[i] : last;
+	}
+	mem = t_window(fd, first, last - first + 1, PROT_READ | PROT_WRITE);
+	if (!mem)
+		FAIL("window on frames %u to %u: %s", first, last, strerror(errno));
+	for (i = 0; i < n; i++)
+		for (k = 0; k < PAGE / 8; k++)
+			mem[(frames[i] - first) * (PAGE / 8) + k] = value + i;
+	munmap((void *)mem, (last - first + 1) * PAGE);
+}
+
 uint64_t t_peek(int fd, uint32_t frame)
 {
 	volatile uint64_t *mem = t_window(fd, frame, 1, PROT_READ);

@@ -71,6 +71,8 @@ int t_drop(int fd, uint32_t frame);
 void *t_window(int fd, uint32_t first, uint32_t count, int prot);
 /* Write a frame's first words through a window of its own. Must. */
 void t_fill(int fd, uint32_t frame, uint64_t value);
+/* The same with n frames, the i-th with value + i, in one window. Must. */
+void t_fill_each(int fd, const uint32_t *frames, uint32_t n, uint64_t value);
 uint64_t t_peek(int fd, uint32_t frame);	/* must */
 
 /* ---- views -------------------------------------------------------------------------------------- */

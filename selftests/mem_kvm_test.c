@@ -114,15 +114,13 @@ static long guest(int what)
 static void setup(void)
 {
 	struct exo_info info;
-	uint32_t i;
 
 	fd = t_open();
 	thief = t_open();
 	t_info(fd, &info);
 	t_view(fd, 16, 0, 0, &view);
 	t_alloc_any(fd, frames, 4);
-	for (i = 0; i < 4; i++)
-		t_fill(fd, frames[i], 0x100 + i);
+	t_fill_each(fd, frames, 4, 0x100);
 	thief_window = t_window(thief, 0, info.out_frames, PROT_READ | PROT_WRITE);
 	ASSERT_TRUE(thief_window);
 }

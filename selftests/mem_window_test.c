@@ -27,8 +27,7 @@ TEST(map__shows_frames)
 
 	t_info(fd, &info);
 	t_alloc_any(fd, frames, 32);
-	for (i = 0; i < 32; i++)
-		t_fill(fd, frames[i], 100 + i);
+	t_fill_each(fd, frames, 32, 100);
 	lo = hi = frames[0];
 	for (i = 1; i < 32; i++) {
 		lo = frames[i] < lo ? frames[i] : lo;

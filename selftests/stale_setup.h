@@ -37,12 +37,11 @@ static __attribute__((unused)) void pin_to(int cpu)
 
 static __attribute__((unused)) void fill_sets(void)
 {
-	uint32_t s, i;
+	uint32_t s;
 
 	for (s = 0; s < 2; s++) {
 		t_alloc_any(fd, frames[s], nr_pages);
-		for (i = 0; i < nr_pages; i++)
-			t_fill(fd, frames[s][i], VALUE(s, i));
+		t_fill_each(fd, frames[s], nr_pages, VALUE(s, 0));
 	}
 }
 

@@ -19,13 +19,10 @@ static uint32_t frames[N];
 /* An environment, a view of 2048 pages, N frames; frame i says so in its first words. */
 static __attribute__((unused)) void setup(uint32_t flags)
 {
-	uint32_t i;
-
 	fd = t_open();
 	t_view(fd, 2048, flags, 0, &view);
 	t_alloc_any(fd, frames, N);
-	for (i = 0; i < N; i++)
-		t_fill(fd, frames[i], 1000 + i);
+	t_fill_each(fd, frames, N, 1000);
 }
 
 static __attribute__((unused)) struct exo_mem_op op(uint32_t page, uint32_t count, uint32_t frame, uint32_t rights)

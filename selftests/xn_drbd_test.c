@@ -72,10 +72,7 @@ static void nodes_up(void)
 
 static void fill(struct database *db, uint64_t value)
 {
-	uint32_t i;
-
-	for (i = 0; i < BLOCKS; i++)
-		t_fill(db->fd, db->frames[i], value + i);
+	t_fill_each(db->fd, db->frames, BLOCKS, value);
 }
 
 static void write_durably(struct database *db, uint64_t value)

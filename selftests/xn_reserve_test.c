@@ -75,8 +75,7 @@ static void pieces_setup(void)
 	ASSERT_EQ(xt_grow(fd, disk, number, at, &unit, block, BLOCKS, EXO_XN_DATA, EXO_XN_APPLY_COMMIT), 0);
 	ASSERT_EQ(xt_bind(fd, disk, number, at, block, BLOCKS, RW, &binding), 0);
 	t_alloc_any(fd, many, PIECES);
-	for (i = 0; i < PIECES; i++)
-		t_fill(fd, many[i], 5000 + i);
+	t_fill_each(fd, many, PIECES, 5000);
 	for (i = 0; i < PIECES; i += 2)
 		ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, i, many + i, 1, 0), 0);
 }
@@ -87,8 +86,7 @@ static void pieces_check(void)
 
 	for (i = 0; i < PIECES; i++)
 		ASSERT_EQ_FOR(t_peek(fd, many[i]), i % 2 ? 0 : 5000 + i, "block %u", i);
-	for (i = 0; i < PIECES; i++)
-		t_fill(fd, many[i], 9000 + i);
+	t_fill_each(fd, many, PIECES, 9000);
 }
 
 static void disk_end(void)
