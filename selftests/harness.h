@@ -52,7 +52,10 @@ extern bool test_no_module;	/* the program loads the module by itself */
 
 /* How much slower than the stock kernel this one is: 1, or 6 with debugging in it. */
 unsigned int test_slow(void);
-/* n rounds on the stock kernel, n / d on a slow one; EXO_TEST_ROUNDS replaces both. */
+/*
+ * n rounds on 6.1; n / d on the others, where it is the same once more, or slow. EXO_TEST_ROUNDS replaces
+ * both.
+ */
 unsigned int test_rounds(unsigned int n, unsigned int d);
 /*
  * Are ms over (twice as many on a slow kernel)? Where EXO_TEST_ROUNDS says how many rounds: are three
