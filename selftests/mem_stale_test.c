@@ -403,14 +403,11 @@ static unsigned int give_rounds;
 /* What the last round gave away comes back. */
 static void take_back(unsigned int set)
 {
-	uint32_t i;
-
 	if (!give_rounds++)
 		return;
 	ASSERT_EQ(t_free(thief, frames[set], nr_pages, NULL), 0);
 	ASSERT_EQ(t_alloc(fd, EXO_ALLOC_THESE, frames[set], nr_pages, NULL), 0);
-	for (i = 0; i < nr_pages; i++)
-		t_fill(fd, frames[set][i], VALUE(set, i));
+	t_fill_each(fd, frames[set], nr_pages, VALUE(set, 0));
 }
 
 static void give_all(unsigned int set)

@@ -19,8 +19,7 @@ TEST(data__io)
 
 	disk = setup_data(fd, 300, &block, &binding);
 	t_alloc_any(fd, frames, 16);
-	for (i = 0; i < 16; i++)
-		t_fill(fd, frames[i], 1000 + i);
+	t_fill_each(fd, frames, 16, 1000);
 	/* Every second one is written: the others read as zeros, in between. */
 	for (i = 0; i < 16; i += 2)
 		ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, i, &frames[i], 1, 0), 0);
@@ -29,8 +28,7 @@ TEST(data__io)
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_READ, binding, 0, frames, 16, 0), 0);
 	for (i = 0; i < 16; i++)
 		ASSERT_EQ_FOR(t_peek(fd, frames[i]), i % 2 ? 0 : 1000 + i, "block %u", i);
-	for (i = 0; i < 16; i++)
-		t_fill(fd, frames[i], 2000 + i);
+	t_fill_each(fd, frames, 16, 2000);
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, 284, frames, 16, EXO_XN_IO_DURABLE), 0);
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, 284, frames, 16, EXO_XN_IO_DURABLE), 0);
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_ZERO, binding, 286, NULL, 3, EXO_XN_IO_DURABLE), 0);
@@ -288,8 +286,7 @@ TEST(uring__io)
 	disk = setup_data(fd, DEPTH, &block, &binding);
 	t_alloc_any(fd, frames, DEPTH);
 	ASSERT_EQ(io_uring_queue_init(DEPTH, &ring, 0), 0);
-	for (i = 0; i < DEPTH; i++)
-		t_fill(fd, frames[i], 500 + i);
+	t_fill_each(fd, frames, DEPTH, 500);
 	for (k = 0; k < 2; k++) {
 		for (i = 0; i < DEPTH; i++)
 			ios[i] = (struct exo_xn_io){
@@ -398,8 +395,7 @@ TEST(crash__copy)
 	number = root.out_root;
 	at = root.out_block;
 	t_alloc_any(fd, frames, 4);
-	for (i = 0; i < 4; i++)
-		t_fill(fd, frames[i], 300 + i);
+	t_fill_each(fd, frames, 4, 300);
 	ASSERT_EQ(xt_commit(fd, disk, number), 0);
 	/* Two durably, one not, one never. */
 	ASSERT_EQ(xt_io(fd, EXO_XN_IO_WRITE, binding, 0, frames, 2, EXO_XN_IO_DURABLE), 0);

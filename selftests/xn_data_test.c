@@ -68,10 +68,7 @@ static void make(struct disk *d, uint32_t logical)
 
 static void fill(struct disk *d, uint64_t value)
 {
-	uint32_t i;
-
-	for (i = 0; i < BLOCKS; i++)
-		t_fill(d->fd, d->frames[i], value + i);
+	t_fill_each(d->fd, d->frames, BLOCKS, value);
 }
 
 /* All blocks: large requests, one after the other. */
@@ -252,7 +249,7 @@ static unsigned int fio_seconds(void)
 {
 	const char *text = getenv("EXO_FIO_SECONDS");
 
-	return text ? (unsigned int)atoi(text) : xt_rounds(60, 4);
+	return text ? (unsigned int)atoi(text) : test_rounds(60, 4);
 }
 
 static void fio(const char *disk, const char *const *more)

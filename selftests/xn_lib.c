@@ -4,7 +4,6 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "xn_lib.h"
 
@@ -16,14 +15,6 @@ __asm__(".pushsection .rodata\n"
 	"xt_object_end:\n"
 	".popsection\n");
 extern const char xt_object[], xt_object_end[];
-
-unsigned int xt_rounds(unsigned int n, unsigned int d)
-{
-	struct utsname name;
-
-	uname(&name);
-	return strncmp(name.release, "6.1.", 4) && !getenv("EXO_TEST_ROUNDS") ? n / d : test_rounds(n, d);
-}
 
 static int open_file(const char *name, int flags)
 {

@@ -11,9 +11,6 @@
 
 #define XT_BLOCKS 8192U	/* of a test's disk */
 
-/* n rounds on 6.1; n / d where it is the same engine once more, or slow. EXO_TEST_ROUNDS replaces both. */
-unsigned int xt_rounds(unsigned int n, unsigned int d);
-
 /* A device on a new file of so many blocks: its path is written. Must. */
 void xt_device(const char *file, uint64_t blocks, char path[32]);
 /* The same with logical blocks of so many bytes. */

@@ -68,10 +68,7 @@ static void disk_off(struct disk *d, bool polled)
 
 static void fill(struct disk *d, uint64_t value)
 {
-	uint32_t i;
-
-	for (i = 0; i < BLOCKS; i++)
-		t_fill(d->fd, d->frames[i], value + i);
+	t_fill_each(d->fd, d->frames, BLOCKS, value);
 }
 
 static void expect(struct disk *d, uint32_t from, uint32_t count, uint64_t value, const char *when)
@@ -454,7 +451,7 @@ TEST_LONG(rings__same_queue, 120)
 	disk_on(&d, true);
 	fill(&d, 1000);
 	for (i = 0; i < 4; i++) {
-		pollers[i] = (struct poller){ &d, i * 16, xt_rounds(120, 6) };
+		pollers[i] = (struct poller){ &d, i * 16, test_rounds(120, 6) };
 		pthread_create(&threads[i], NULL, poll_rounds, &pollers[i]);
 	}
 	for (i = 0; i < 4; i++)
