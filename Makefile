@@ -91,6 +91,8 @@ soak: all fio
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FIO_SECONDS=120 --env "EXO_TEST_ONLY=fio__*" --only xn_data_test 6.1
 	@$(TESTS) --time 14400 --env EXO_TEST_ROUNDS=100000 --env 'EXO_TEST_ONLY=load__many_times' \
 		--only graft_load_test 6.1 6.12 7.2
+	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=20000 --env 'EXO_TEST_ONLY=agree__*' \
+		--only graft_agree_test 6.1 7.2
 	@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
 	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=20 --only sqlite_programs_test 6.1 7.2
 
