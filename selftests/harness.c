@@ -47,6 +47,13 @@ unsigned int test_slow(void)
 	return slow;
 }
 
+unsigned int test_patience(void)
+{
+	const char *env = getenv("EXO_TEST_PATIENCE");
+
+	return env && atoi(env) > 0 ? (unsigned int)atoi(env) : 1;
+}
+
 unsigned int test_rounds(unsigned int n, unsigned int d)
 {
 	const char *env = getenv("EXO_TEST_ROUNDS");
@@ -283,7 +290,7 @@ static const char *read_usage(struct usage *usage)
 /* Workers free what was pinned a moment ago, and the dead may still be dying: wait a little. */
 static bool all_given_back(const struct usage *before)
 {
-	uint64_t until = test_now_ns() + 5000000000ULL * test_slow();
+	uint64_t until = test_now_ns() + 5000000000ULL * test_slow() * test_patience();
 	struct usage after;
 	const char *wrong;
 
@@ -310,13 +317,10 @@ static bool all_given_back(const struct usage *before)
 
 static uint64_t limit_ns(const struct test *test)
 {
-	const char *patience = getenv("EXO_TEST_PATIENCE");
-	int times = patience ? atoi(patience) : 1;
-
 	/* Who says how many rounds waits for them. */
 	if (getenv("EXO_TEST_ROUNDS"))
 		return 86400 * 1000000000ULL;
-	return test->seconds * 1000000000ULL * test_slow() * (times > 0 ? (unsigned int)times : 1);
+	return test->seconds * 1000000000ULL * test_slow() * test_patience();
 }
 
 static void run_child(const struct test *test)

@@ -52,6 +52,8 @@ extern bool test_no_module;	/* the program loads the module by itself */
 
 /* How much slower than the stock kernel this one is: 1, or 6 with debugging in it. */
 unsigned int test_slow(void);
+/* How many times its limit a test may take, and what is waited for with a limit of its own; EXO_TEST_PATIENCE. */
+unsigned int test_patience(void);
 /*
  * n rounds on 6.1; n / d on the others, where it is the same once more, or slow. EXO_TEST_ROUNDS replaces
  * both.

@@ -38,7 +38,7 @@ static uint64_t mem_available(void)
 /* Until memory is full: on a slow kernel that takes a while. */
 static uint64_t patience_ns(void)
 {
-	return 60000000000ULL * (test_slow() > 1 ? 4 : 1);
+	return 60000000000ULL * (test_slow() > 1 ? 4 : 1) * test_patience();
 }
 
 static struct exo_env_status status(void)
