@@ -140,13 +140,13 @@ uint32_t xt_disk(int fd, char path[32])
 	return attach.out_disk;
 }
 
-uint32_t xt_template(int fd, uint32_t disk)
+int xt_template_add(int fd, uint32_t disk, const char *name, uint32_t ref, uint32_t *out)
 {
 	static const char *const sections[] = { "owns", "acl", "size" };
 	struct exo_graft_open_opts opts = { .sz = sizeof(opts) };
 	struct exo_xn_func funcs[3];
 	struct exo_xn_template_add cmd = { .size = sizeof(cmd), .disk = disk,
-					   .func = (uintptr_t)funcs, .name = "test" };
+					   .func = (uintptr_t)funcs, .refs = { ref } };
 	struct exo_graft_object *objects[3];
 	struct exo_graft_verdict verdict;
 	int i, ret;
@@ -166,10 +166,20 @@ uint32_t xt_template(int fd, uint32_t disk)
 			.cert = (uintptr_t)parts->cert, .cert_size = parts->cert_size,
 		};
 	}
-	ASSERT_EQ(t_ioctl(fd, EXO_XN_TEMPLATE_ADD, &cmd), 0);
+	snprintf(cmd.name, sizeof(cmd.name), "%s", name);
+	ret = t_ioctl(fd, EXO_XN_TEMPLATE_ADD, &cmd);
+	*out = cmd.out_template;
 	for (i = 0; i < 3; i++)
 		exo_graft_close(objects[i]);
-	return cmd.out_template;
+	return ret;
+}
+
+uint32_t xt_template(int fd, uint32_t disk)
+{
+	uint32_t number;
+
+	ASSERT_EQ(xt_template_add(fd, disk, "test", 0, &number), 0);
+	return number;
 }
 
 int xt_root(int fd, uint32_t disk, uint32_t template_number, const char *name,

@@ -27,7 +27,9 @@ void *xt_map_file(const char *file, size_t size);
 int xt_admin(void);
 /* Must: format and attach a new disk, and let everybody who is left from an earlier test go. */
 uint32_t xt_disk(int fd, char path[32]);
-/* The template of xn_test.bpf.c. Must. */
+/* The template of xn_test.bpf.c, by another name, which names this one, too (an equal one is the same). 0 or -errno */
+int xt_template_add(int fd, uint32_t disk, const char *name, uint32_t ref, uint32_t *out);
+/* By its own. Must. */
 uint32_t xt_template(int fd, uint32_t disk);
 /* A root whose first unit is this. 0 or -errno. */
 int xt_root(int fd, uint32_t disk, uint32_t template_number, const char *name,

@@ -206,6 +206,50 @@ static int op_flush(struct xo_actor *actor)
 	return io(actor, EXO_XN_IO_FLUSH, 0, 0);
 }
 
+/* Blocks of the root through the buffer registry, two of them in one call. */
+static int op_entry(struct xo_actor *actor)
+{
+	const struct xo_arena *a = actor->arena;
+	struct exo_xn_entry entry = { .size = sizeof(entry), .flags = EXO_XN_ENTRY_FRAME, .disk = a->disk,
+				      .root = a->root, .parent = a->at, .rights = RW };
+	struct exo_xn_entry_io cmd = { .size = sizeof(cmd), .kind = EXO_XN_ENTRY_READ + below(actor, 3) };
+	uint32_t numbers[2], i;
+	struct xt_unit unit;
+	struct xt_entry *e;
+	int ret = read_unit(actor, &unit);
+
+	if (ret)
+		return ret;
+	if (!unit.nr || unit.nr > 255)
+		return -ENOENT;
+	e = &unit.e[below(actor, unit.nr)];
+	for (; cmd.count < 2 && cmd.count < e->count; cmd.count++) {
+		entry.block = e->block + cmd.count;
+		ret = t_ioctl(actor->fd, EXO_XN_ENTRY, &entry);
+		if (ret)
+			break;
+		numbers[cmd.count] = entry.out_entry;
+	}
+	cmd.entries = (uintptr_t)numbers;
+	if (!ret && cmd.count)
+		ret = t_ioctl(actor->fd, EXO_XN_ENTRY_IO, &cmd);
+	for (i = 0; i < cmd.count; i++)
+		xt_unbind(actor->fd, numbers[i]);
+	return ret;
+}
+
+/* Of somebody who has nothing there, or the next who has; more of them than may have limits of their own. */
+static int op_quota(struct xo_actor *actor)
+{
+	static const uint32_t flags[] = { EXO_XN_QUOTA_SET, EXO_XN_QUOTA_SET, EXO_XN_QUOTA_FORGET, EXO_XN_QUOTA_NEXT };
+	struct exo_xn_quota cmd = { .size = sizeof(cmd), .disk = actor->arena->disk,
+				    .flags = flags[below(actor, 4)], .uid = 2000 + below(actor, 40) };
+
+	if (cmd.flags == EXO_XN_QUOTA_SET)
+		cmd.blocks = 1 + below(actor, 100);
+	return t_ioctl(actor->fd, EXO_XN_QUOTA, &cmd);
+}
+
 #define BATCH 4U
 
 static int op_uring(struct xo_actor *actor)
@@ -266,9 +310,16 @@ static int op_root(struct xo_actor *actor)
 	set.root = root.out_root;
 	ret = xt_grow(actor->fd, a->disk, set.root, root.out_block, &unit, 3000 + 4 * (actor->id % 8), 4,
 		      EXO_XN_DATA, 0);
+	if (!ret && below(actor, 2)) {
+		set.flags = EXO_XN_ROOT_CHOWN;
+		set.uid = 2000 + below(actor, 40);
+		ret = t_ioctl(actor->fd, EXO_XN_ROOT_SET, &set);
+		set.flags = EXO_XN_ROOT_DELETE;
+	}
 	return t_ioctl(actor->fd, EXO_XN_ROOT_SET, &set) ?: ret;
 }
 
+/* The arena's root uses its template: that one stays. */
 static int op_template(struct xo_actor *actor)
 {
 	struct exo_xn_template info = { .size = sizeof(info), .disk = actor->arena->disk,
@@ -277,9 +328,24 @@ static int op_template(struct xo_actor *actor)
 
 	if (ret)
 		return ret;
-	/* The arena's root uses it. */
 	info.flags = EXO_XN_REMOVE;
-	return t_ioctl(actor->fd, EXO_XN_TEMPLATE, &info);
+	ret = t_ioctl(actor->fd, EXO_XN_TEMPLATE, &info);
+	if (!ret)
+		FAIL("a template that is used is gone");
+	return ret == -EBUSY ? 0 : ret;
+}
+
+/* One of one's own comes and goes. */
+static int op_template_own(struct xo_actor *actor)
+{
+	struct exo_xn_template cmd = { .size = sizeof(cmd), .disk = actor->arena->disk,
+				       .flags = EXO_XN_REMOVE };
+	char name[32];
+	int ret;
+
+	snprintf(name, sizeof(name), OWN_NAME, actor->id);
+	ret = xt_template_add(actor->fd, cmd.disk, name, actor->arena->template_number, &cmd.number);
+	return ret ?: t_ioctl(actor->fd, EXO_XN_TEMPLATE, &cmd);
 }
 
 static int op_check(struct xo_actor *actor)
@@ -323,6 +389,20 @@ static int op_attach(struct xo_actor *actor)
 	return xt_attach(actor->fd, a->path, &attach);
 }
 
+/* The same, with a map that takes nothing from the one who has something there, root. */
+static int op_attach_uids(struct xo_actor *actor)
+{
+	const struct xo_arena *a = actor->arena;
+	const struct exo_xn_uids map[2] = { { .from = 0, .to = 0, .count = 1 },
+					    { .from = 2000, .to = 2000 + below(actor, 8), .count = 32 } };
+	struct exo_xn_attach cmd = { .size = sizeof(cmd), .path = (uintptr_t)a->path, .machine = { 1 },
+				     .flags = EXO_XN_ATTACH_UIDS | EXO_XN_ATTACH_AGAIN,
+				     .uids = (uintptr_t)map, .nr_uids = 2 };
+
+	xt_detach(actor->fd, a->disk, EXO_XN_DETACH_FORCE);
+	return t_ioctl(actor->fd, EXO_XN_ATTACH, &cmd);
+}
+
 /* Bytes that somebody changes meanwhile: what is verified must be what is taken. */
 static int op_apply_shared(struct xo_actor *actor)
 {
@@ -359,6 +439,8 @@ const struct xo_op xo_ops[] = {
 	{ "uring", op_uring }, { "look", op_look }, { "root", op_root }, { "template", op_template },
 	{ "check", op_check }, { "trim", op_trim }, { "grow_disk", op_grow_disk },
 	{ "apply_shared", op_apply_shared }, { "scribble", op_scribble }, { "attach", op_attach },
+	{ "entry", op_entry }, { "quota", op_quota }, { "attach_uids", op_attach_uids },
+	{ "template_own", op_template_own },
 };
 const uint32_t xo_nr = sizeof(xo_ops) / sizeof(xo_ops[0]);
 
@@ -389,12 +471,20 @@ static void delete_others(int fd, const struct xo_arena *a)
 {
 	struct exo_xn_root root = { .size = sizeof(root), .flags = EXO_XN_NEXT, .disk = a->disk };
 	struct exo_xn_root_set set = { .size = sizeof(set), .flags = EXO_XN_ROOT_DELETE, .disk = a->disk };
+	struct exo_xn_template t = { .size = sizeof(t), .flags = EXO_XN_NEXT, .disk = a->disk };
 
 	while (!t_ioctl(fd, EXO_XN_ROOT, &root)) {
 		if (root.root == a->root)
 			continue;
 		set.root = root.root;
 		ASSERT_EQ(t_ioctl(fd, EXO_XN_ROOT_SET, &set), 0);
+	}
+	while (!t_ioctl(fd, EXO_XN_TEMPLATE, &t)) {
+		if (t.number == a->template_number)
+			continue;
+		t.flags = EXO_XN_REMOVE;
+		ASSERT_EQ(t_ioctl(fd, EXO_XN_TEMPLATE, &t), 0);
+		t.flags = EXO_XN_NEXT;
 	}
 }
 
