@@ -93,6 +93,7 @@ soak: all fio
 		--only graft_load_test 6.1 6.12 7.2
 	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=20000 --env 'EXO_TEST_ONLY=agree__*' \
 		--only graft_agree_test 6.1 7.2
+	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=200 --only sqlite_test 6.1 7.2
 	@$(MAKE) $(QUIET) --no-print-directory -C selftests/sqlite all
 	@$(TESTS) --time 7200 --env EXO_TEST_ROUNDS=20 --only sqlite_programs_test 6.1 7.2
 

@@ -57,12 +57,18 @@ unsigned int test_patience(void)
 unsigned int test_rounds(unsigned int n, unsigned int d)
 {
 	const char *env = getenv("EXO_TEST_ROUNDS");
-	struct utsname name;
 
 	if (env && atoi(env) > 0)
 		return (unsigned int)atoi(env);
+	return test_slow() > 1 ? n / d : n;
+}
+
+unsigned int test_core_rounds(unsigned int n, unsigned int d)
+{
+	struct utsname name;
+
 	uname(&name);
-	return test_slow() > 1 || strncmp(name.release, "6.1.", 4) ? n / d : n;
+	return strncmp(name.release, "6.1.", 4) && !getenv("EXO_TEST_ROUNDS") ? n / d : test_rounds(n, d);
 }
 
 bool test_late(uint64_t start_ns, unsigned int ms)

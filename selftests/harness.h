@@ -54,11 +54,10 @@ extern bool test_no_module;	/* the program loads the module by itself */
 unsigned int test_slow(void);
 /* How many times its limit a test may take, and what is waited for with a limit of its own; EXO_TEST_PATIENCE. */
 unsigned int test_patience(void);
-/*
- * n rounds on 6.1; n / d on the others, where it is the same once more, or slow. EXO_TEST_ROUNDS replaces
- * both.
- */
+/* n rounds on a stock kernel, n / d on a slow one; EXO_TEST_ROUNDS replaces both. */
 unsigned int test_rounds(unsigned int n, unsigned int d);
+/* The same for what no kernel does otherwise: n on 6.1 only, n / d where it is the same engine once more. */
+unsigned int test_core_rounds(unsigned int n, unsigned int d);
 /*
  * Are ms over (twice as many on a slow kernel)? Where EXO_TEST_ROUNDS says how many rounds: are three
  * quarters of the test's own time over?

@@ -209,7 +209,7 @@ static void windows_over_all(void *arg)
 	int fd = t_open();
 	uint32_t n;
 
-	for (n = 0; n < test_rounds(16000, 16) && t_window(fd, 0, 2048, PROT_READ); n++)
+	for (n = 0; n < test_rounds(16000, 6) && t_window(fd, 0, 2048, PROT_READ); n++)
 		;
 	*count = n;
 	for (;;)
@@ -229,7 +229,7 @@ TEST_LONG(windows__of_a_stranger, 120)
 	after = least_free_us();
 	test_note("FREE of 64: %llu us, %llu us with %u windows of a stranger",
 		  (unsigned long long)before, (unsigned long long)after, *count);
-	ASSERT_EQ(*count, test_rounds(16000, 16));
+	ASSERT_EQ(*count, test_rounds(16000, 6));
 	ASSERT_LT(after, 3 * before + 5000 * test_slow());
 }
 

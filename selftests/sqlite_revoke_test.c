@@ -88,7 +88,7 @@ static void asked_while_busy(unsigned int page_size, int cache_size)
 	script.path = path;
 	script.page_size = page_size;
 	script.cache_size = cache_size;
-	script.steps = test_rounds(20, 2);
+	script.steps = test_rounds(30, 6);
 	script.seed = test_seed();
 	expected = stock_digest(&script);
 	squeeze.fd = t_open();

@@ -18,7 +18,7 @@ static void same_as_stock(unsigned int page_size, int cache_size, const char *jo
 		.journal = journal,
 		.page_size = page_size,
 		.cache_size = cache_size,
-		.steps = test_rounds(12, 4),
+		.steps = test_core_rounds(30, 6),
 		.seed = test_seed(),
 	};
 	struct job job;

@@ -145,7 +145,7 @@ static void replay(struct replay *r)
 	uint32_t n, cached = 0;
 	bool made = false;
 
-	r->most = test_rounds(POINTS, 3);
+	r->most = test_core_rounds(POINTS, 3);
 	for (n = 0; n < nr_entries; n++) {
 		made |= lw_marked(&entries[n]) != 0;
 		r->points += made && is_point(&entries[n]);

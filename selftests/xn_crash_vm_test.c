@@ -262,7 +262,7 @@ static void share(struct replay *r, uint32_t most, uint32_t every)
 	const char *env = getenv("EXO_XN_POINTS");
 
 	r->most = most;
-	r->every = every * 8 / test_rounds(8, 8);
+	r->every = every * 8 / test_core_rounds(8, 8);
 	if (env && atoi(env) > 0) {
 		r->most = (uint32_t)atoi(env);
 		r->every = 1;

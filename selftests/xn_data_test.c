@@ -249,7 +249,7 @@ static unsigned int fio_seconds(void)
 {
 	const char *text = getenv("EXO_FIO_SECONDS");
 
-	return text ? (unsigned int)atoi(text) : test_rounds(60, 4);
+	return text ? (unsigned int)atoi(text) : test_core_rounds(60, 4);
 }
 
 static void fio(const char *disk, const char *const *more)

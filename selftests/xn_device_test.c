@@ -76,7 +76,7 @@ TEST_LONG(device__write_errors, 120)
 	devices();
 	fd = t_open();
 	play_start(path);
-	for (round = 0; round < test_rounds(6, 2); round++) {
+	for (round = 0; round < test_core_rounds(6, 2); round++) {
 		steps(&seed, 25);
 		device_bad(" 1 error_writes");
 		for (i = errors = 0; i < 200 && !(disk_flags(fd) & EXO_XN_IS_FAILED); i++) {
@@ -168,7 +168,7 @@ TEST_LONG(device__gone, 120)
 	devices();
 	fd = t_open();
 	play_start(path);
-	for (round = 0; round < test_rounds(10, 3); round++) {
+	for (round = 0; round < test_core_rounds(10, 3); round++) {
 		delay = (uint32_t)(test_random(&seed) % 60000);
 		pid = test_spawn(gone_after, &delay);
 		do {
@@ -339,7 +339,7 @@ TEST_LONG(device__removed_under_load, 120)
 
 	play_open();
 	fd = t_open();
-	for (round = 0; round < test_rounds(4, 2); round++) {
+	for (round = 0; round < test_core_rounds(4, 2); round++) {
 		null_blk_on(NULLB, small_blocks, device);
 		load_start(fd, &load, device, threads);
 		wait_for(&load, 100);
@@ -368,7 +368,7 @@ TEST_LONG(detach__under_load, 120)
 	fd = t_open();
 	xt_device("disk", PLAY_BLOCKS, device);
 	load_start(fd, &load, device, threads);
-	for (round = 0; round < test_rounds(20, 4); round++) {
+	for (round = 0; round < test_core_rounds(20, 4); round++) {
 		wait_for(&load, 30);
 		ASSERT_EQ(xt_detach(fd, load.disk, EXO_XN_DETACH_FORCE), 0);
 		ASSERT_EQ(xt_attach(fd, device, &attach), 0);

@@ -268,7 +268,7 @@ static void make_image(const char *file, char path[32])
 TEST_LONG(attach__changed_images, 300)
 {
 	uint64_t seed = test_seed(), one;
-	uint32_t i, rounds = test_rounds(300, 6);
+	uint32_t i, rounds = test_core_rounds(300, 6);
 	struct count count[AREAS] = { 0 };
 	const char *wrong;
 	char path[32];

@@ -138,19 +138,26 @@ static int op_commit(struct xo_actor *actor)
 }
 
 /* Some of the root's blocks. */
-static int bind_some(struct xo_actor *actor, uint32_t *binding)
+static int pick_some(struct xo_actor *actor, struct xt_entry *some)
 {
-	const struct xo_arena *a = actor->arena;
 	struct xt_unit unit;
-	struct xt_entry *e;
 	int ret = read_unit(actor, &unit);
 
 	if (ret)
 		return ret;
 	if (!unit.nr || unit.nr > 255)
 		return -ENOENT;
-	e = &unit.e[below(actor, unit.nr)];
-	return xt_bind(actor->fd, a->disk, a->root, a->at, e->block, e->count, RW, binding);
+	*some = unit.e[below(actor, unit.nr)];
+	return 0;
+}
+
+static int bind_some(struct xo_actor *actor, uint32_t *binding)
+{
+	const struct xo_arena *a = actor->arena;
+	struct xt_entry e;
+
+	return pick_some(actor, &e) ?:
+	       xt_bind(actor->fd, a->disk, a->root, a->at, e.block, e.count, RW, binding);
 }
 
 static int op_bind(struct xo_actor *actor)
@@ -214,17 +221,13 @@ static int op_entry(struct xo_actor *actor)
 				      .root = a->root, .parent = a->at, .rights = RW };
 	struct exo_xn_entry_io cmd = { .size = sizeof(cmd), .kind = EXO_XN_ENTRY_READ + below(actor, 3) };
 	uint32_t numbers[2], i;
-	struct xt_unit unit;
-	struct xt_entry *e;
-	int ret = read_unit(actor, &unit);
+	struct xt_entry e;
+	int ret = pick_some(actor, &e);
 
 	if (ret)
 		return ret;
-	if (!unit.nr || unit.nr > 255)
-		return -ENOENT;
-	e = &unit.e[below(actor, unit.nr)];
-	for (; cmd.count < 2 && cmd.count < e->count; cmd.count++) {
-		entry.block = e->block + cmd.count;
+	for (; cmd.count < 2 && cmd.count < e.count; cmd.count++) {
+		entry.block = e.block + cmd.count;
 		ret = t_ioctl(actor->fd, EXO_XN_ENTRY, &entry);
 		if (ret)
 			break;

@@ -451,7 +451,7 @@ TEST_LONG(rings__same_queue, 120)
 	disk_on(&d, true);
 	fill(&d, 1000);
 	for (i = 0; i < 4; i++) {
-		pollers[i] = (struct poller){ &d, i * 16, test_rounds(120, 6) };
+		pollers[i] = (struct poller){ &d, i * 16, test_core_rounds(120, 6) };
 		pthread_create(&threads[i], NULL, poll_rounds, &pollers[i]);
 	}
 	for (i = 0; i < 4; i++)

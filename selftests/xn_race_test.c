@@ -58,7 +58,7 @@ TEST_LONG(race__pairs, 200)
 		xo_actor(&runners[k].actors[1], &arena, k ? other : fd, k);
 		runners[k].start = &start;
 		runners[k].end = &end;
-		runners[k].rounds = test_rounds(5, 2);
+		runners[k].rounds = test_core_rounds(5, 2);
 		runners[k].good = calloc(xo_nr, sizeof(*runners[k].good));
 		ASSERT_TRUE(runners[k].good);
 		ASSERT_EQ(pthread_create(&threads[k], NULL, run, &runners[k]), 0);
@@ -118,7 +118,7 @@ static void be_killed(void *arg)
 TEST_LONG(kill__each_operation, 200)
 {
 	uint64_t seed = test_seed();
-	uint32_t round, rounds = test_rounds(6, 3), kills = 0;
+	uint32_t round, rounds = test_core_rounds(6, 3), kills = 0;
 	struct xo_arena arena;
 	struct victim victim = { .arena = &arena, .done = test_shared(4096) };
 	int fd = t_open();

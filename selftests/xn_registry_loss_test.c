@@ -414,7 +414,7 @@ TEST(ahead__freed_meanwhile)
 	uint32_t i;
 
 	ASSERT_EQ(pthread_create(&thread, NULL, ahead, NULL), 0);
-	for (i = 0; i < test_rounds(60, 20); i++) {
+	for (i = 0; i < test_core_rounds(60, 20); i++) {
 		ASSERT_EQ(xt_shrink(fd, disk, root, parent, &unit, EXO_XN_APPLY_COMMIT), 0);
 		ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, EXO_XN_REG_BATCH, EXO_XN_DATA,
 				  EXO_XN_APPLY_COMMIT), 0);
