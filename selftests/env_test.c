@@ -33,7 +33,7 @@ static void expect_free(int fd, uint64_t want)
 {
 	unsigned int ms;
 
-	for (ms = 0; ms < 3000 * test_slow() && table_free(fd) != want; ms++)
+	for (ms = 0; ms < test_limit_ms(3000) && table_free(fd) != want; ms++)
 		test_sleep_ms(1);
 	ASSERT_EQ(table_free(fd), want);
 }
@@ -455,7 +455,7 @@ TEST(ring__poll)
 		post(admin, env, 1);
 		_exit(0);
 	}
-	ASSERT_EQ(poll(&pfd, 1, 10000), 1);
+	ASSERT_EQ(poll(&pfd, 1, test_limit_ms(10000)), 1);
 	test_join(pid);
 }
 
@@ -465,7 +465,7 @@ static bool signalled(int ev)
 	struct pollfd pfd = { .fd = ev, .events = POLLIN };
 	uint64_t count;
 
-	if (poll(&pfd, 1, 1000 * test_slow()) != 1)
+	if (poll(&pfd, 1, test_limit_ms(1000)) != 1)
 		return false;
 	ASSERT_EQ(read(ev, &count, 8), 8);
 	/* The work of a post that came later than the first signal. */

@@ -54,6 +54,11 @@ unsigned int test_patience(void)
 	return env && atoi(env) > 0 ? (unsigned int)atoi(env) : 1;
 }
 
+unsigned int test_limit_ms(unsigned int ms)
+{
+	return ms * test_slow() * test_patience();
+}
+
 unsigned int test_rounds(unsigned int n, unsigned int d)
 {
 	const char *env = getenv("EXO_TEST_ROUNDS");
@@ -296,7 +301,7 @@ static const char *read_usage(struct usage *usage)
 /* Workers free what was pinned a moment ago, and the dead may still be dying: wait a little. */
 static bool all_given_back(const struct usage *before)
 {
-	uint64_t until = test_now_ns() + 5000000000ULL * test_slow() * test_patience();
+	uint64_t until = test_now_ns() + test_limit_ms(5000) * 1000000ULL;
 	struct usage after;
 	const char *wrong;
 

@@ -54,6 +54,8 @@ extern bool test_no_module;	/* the program loads the module by itself */
 unsigned int test_slow(void);
 /* How many times its limit a test may take, and what is waited for with a limit of its own; EXO_TEST_PATIENCE. */
 unsigned int test_patience(void);
+/* How many ms to wait for what has to happen, and takes up to ms on a stock kernel with processors of its own. */
+unsigned int test_limit_ms(unsigned int ms);
 /* n rounds on a stock kernel, n / d on a slow one; EXO_TEST_ROUNDS replaces both. */
 unsigned int test_rounds(unsigned int n, unsigned int d);
 /* The same for what no kernel does otherwise: n on 6.1 only, n / d where it is the same engine once more. */

@@ -107,7 +107,7 @@ struct exo_ring *t_ring(int fd)
 bool t_event(struct exo_ring *ring, uint64_t *seen, uint32_t type, unsigned int ms,
 	     struct exo_event *event)
 {
-	uint64_t until = test_now_ns() + ms * 1000000ULL, head;
+	uint64_t until = test_now_ns() + test_limit_ms(ms) * 1000000ULL, head;
 
 	for (;;) {
 		head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);

@@ -42,7 +42,7 @@ void t_quota_set(int fd, struct exo_quota *quota);	/* must */
 struct exo_quota t_quota(int fd, uint32_t uid);		/* must */
 /* The environment's ring. */
 struct exo_ring *t_ring(int fd);		/* must */
-/* Wait up to ms for an event of this type after *seen, which moves on: false if none came. */
+/* Wait up to test_limit_ms(ms) for an event of this type after *seen, which moves on: false if none came. */
 bool t_event(struct exo_ring *ring, uint64_t *seen, uint32_t type, unsigned int ms,
 	     struct exo_event *event);
 

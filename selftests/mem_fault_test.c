@@ -130,13 +130,13 @@ TEST(monitor__wake)
 	t_view(fd, 64, EXO_VIEW_MONITOR, 0, &v);
 	ring = t_ring(fd);
 	ASSERT_EQ(pthread_create(&thread, NULL, waiter, (void *)t_page(&v, 3)), 0);
-	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_FAULT, 3000 * test_slow(), &event));
+	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_FAULT, 3000, &event));
 	ASSERT_EQ(event.arg[0], v.id);
 	ASSERT_EQ(event.arg[1], 3);
 	ASSERT_EQ(event.arg[2], 0);
 	/* Still not bound: it asks again. */
 	ASSERT_EQ(t_wake(&v, 3, 1), 0);
-	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_FAULT, 3000 * test_slow(), &event));
+	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_FAULT, 3000, &event));
 	ASSERT_EQ(event.arg[1], 3);
 	ASSERT_EQ(t_bind(&v, 3, 1, t_frame(fd), RO), 0);
 	ASSERT_EQ(t_wake(&v, 0, 64), 0);

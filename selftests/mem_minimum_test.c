@@ -93,7 +93,7 @@ static pid_t start_alice(volatile uint32_t *step, uint32_t mine, bool at_once)
 		} else {
 			ASSERT_EQ(ret, -ENOSPC);
 			*step = 3;
-			until = test_now_ns() + 5000000000ULL * test_slow();
+			until = test_now_ns() + test_limit_ms(5000) * 1000000ULL;
 			while (done < mine && test_now_ns() < until) {
 				t_alloc(own, EXO_ALLOC_ANY, some + done, mine - done, &one);
 				done += one;
@@ -183,7 +183,7 @@ TEST(minimum__others_make_room)
 	set_min_of(ALICE, 100);
 	alice = start_alice(step, 100, false);
 	*step = 2;
-	ASSERT_TRUE(event(EXO_EVENT_REVOKE, 5000 * test_slow(), &ev));
+	ASSERT_TRUE(event(EXO_EVENT_REVOKE, 5000, &ev));
 	/* As much as one step of her allocation was short of. */
 	ASSERT_GT(ev.arg[0], 0);
 	ASSERT_LE(ev.arg[0], 100);

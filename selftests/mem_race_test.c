@@ -447,7 +447,7 @@ TEST_LONG(kill__at_random_points, 120)
 		usleep(us);
 		kill(pid, SIGKILL);
 		test_join_killed(pid, SIGKILL);
-		for (k = 0; k < 5000 * test_slow() && table->free != before; k++)
+		for (k = 0; k < test_limit_ms(5000) && table->free != before; k++)
 			test_sleep_ms(1);
 		ASSERT_EQ_FOR(table->free, before, "killed after %u us", us);
 	}

@@ -192,7 +192,7 @@ static pid_t get_stuck(uint64_t who)
 			return spinner;
 		end(spinner);
 		/* What is due is taken before the next is asked for. */
-		ASSERT_TRUE(wait_taken_of(who, before + 1, 3000 * test_slow()));
+		ASSERT_TRUE(wait_taken_of(who, before + 1, test_limit_ms(3000)));
 	}
 	FAIL("never stuck");
 }
@@ -245,7 +245,7 @@ TEST(deadline__of_one_who_is_stuck)
 	wait_taken(4);
 	ASSERT_EQ(taken_of(admin, *who), before);
 	end(spinner);
-	ASSERT_TRUE(wait_taken_of(*who, before + 1, 3000 * test_slow()));
+	ASSERT_TRUE(wait_taken_of(*who, before + 1, test_limit_ms(3000)));
 	end(owner);
 	rt_limit(true);
 	restore_min();
@@ -296,11 +296,11 @@ TEST(deadline__of_many_who_are_stuck)
 	test_sleep_ms(500);
 	ASSERT_EQ(t_revoke(admin, *alice, 4, 10, &asked), 0);
 	ASSERT_EQ(asked, 4);
-	ASSERT_TRUE(wait_taken_of(*alice, 4, 10000 * test_slow()));
+	ASSERT_TRUE(wait_taken_of(*alice, 4, test_limit_ms(10000)));
 	end(spinner);
 	/* And then everybody. */
 	for (i = 0; i < MANY; i++)
-		ASSERT_TRUE(wait_taken_of(who[1 + i], 1, 10000 * test_slow()));
+		ASSERT_TRUE(wait_taken_of(who[1 + i], 1, test_limit_ms(10000)));
 	end(owner);
 	end(deaf);
 	rt_limit(true);

@@ -179,28 +179,39 @@ static void nested(void)
 static volatile uint32_t storm_page;
 static volatile unsigned int storms;
 
+/*
+ * Each signal asks for the next: a timer that repeats would leave nothing to the program where a signal takes longer
+ * than its interval. The delays differ, to hit each instruction of an upcall some time.
+ */
+static void next_storm(void)
+{
+	struct itimerval next = { { 0, 0 }, { 0, 150 + 37 * (storms % 16) } };
+
+	setitimer(ITIMER_REAL, &next, NULL);
+}
+
 static void on_storm(int sig)
 {
 	storms++;
 	/* An unbound page of the upper half, always. */
 	at(N + storm_page++ % N)[1] = 1;
+	next_storm();
 }
 
 /* Signals that hit the upcall's entry, its body and its way back. */
 static void signal_storm(void)
 {
 	struct sigaction action = { .sa_handler = on_storm };
-	struct itimerval timer = { { 0, 300 }, { 0, 300 } };
-	uint64_t until, latest;
+	struct itimerval never = { 0 };
+	uint64_t until;
 	unsigned int i, k, n = 0;
 
 	setup_upcall();
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
+	next_storm();
 	until = test_now_ns() + 3000000000ULL;
-	latest = until + 20000000000ULL;
 	/* Longer where others keep the processors busy. */
-	while (test_now_ns() < until || ((storms <= 10 || n <= 32) && test_now_ns() < latest)) {
+	while (test_now_ns() < until || storms < 300 || n < 300) {
 		for (i = 0; i < 32; i++) {
 			ASSERT_EQ(at(i)[0], 1000 + i);
 			for (k = 0; k < 16; k++)
@@ -221,11 +232,11 @@ static void signal_storm(void)
 		}
 		sigprocmask(SIG_SETMASK, &old, NULL);
 	}
-	timer = (struct itimerval){ 0 };
-	setitimer(ITIMER_REAL, &timer, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &never, NULL);
 	test_note("%u faults, %u signals", calls, storms);
-	ASSERT_GT(storms, 10);
-	ASSERT_GT(n, 32);
+	ASSERT_GE(calls, n);
 }
 
 /* Both ways back: through the interrupted stack, and through the module. */

@@ -73,7 +73,7 @@ static __attribute__((unused)) void wait_taken(uint64_t n)
 {
 	unsigned int i;
 
-	for (i = 0; i < 3000 * test_slow() && status().out_taken < n; i++)
+	for (i = 0; i < test_limit_ms(3000) && status().out_taken < n; i++)
 		test_sleep_ms(1);
 	ASSERT_EQ(status().out_taken, n);
 }

@@ -216,9 +216,9 @@ static void stuck_run(struct stuck *s, void *(*reader)(void *), void *(*other)(v
 	int ms;
 
 	ASSERT_EQ(pthread_create(&threads[0], NULL, reader, s), 0);
-	ASSERT_EQ(poll(&fault, 1, 10000), 1);
+	ASSERT_EQ(poll(&fault, 1, test_limit_ms(10000)), 1);
 	ASSERT_EQ(pthread_create(&threads[1], NULL, other, s), 0);
-	for (ms = 0; ms < 4000 * (int)test_slow() && !s->done; ms++)
+	for (ms = 0; ms < (int)test_limit_ms(4000) && !s->done; ms++)
 		test_sleep_ms(1);
 	done = s->done;
 	ASSERT_EQ(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero), 0);
