@@ -406,18 +406,32 @@ static int op_attach_uids(struct xo_actor *actor)
 	return t_ioctl(actor->fd, EXO_XN_ATTACH, &cmd);
 }
 
-/* Bytes that somebody changes meanwhile: what is verified must be what is taken. */
+/*
+ * Bytes that somebody changes meanwhile: what is verified must be what is taken. Nothing is wrong with them until
+ * then: one block more than the unit has now, or the last one less.
+ */
 static int op_apply_shared(struct xo_actor *actor)
 {
 	const struct xo_arena *a = actor->arena;
-	uint64_t block = 4000 + below(actor, 4);
+	struct xt_entry e = { 4000 + below(actor, 4), 1, EXO_XN_DATA };
 	struct exo_xn_step steps[2] = {
+		{ .kind = EXO_XN_ALLOC, .parent = a->at, .count = 1, .slot = EXO_XN_DATA },
 		{ .kind = EXO_XN_WRITE, .parent = a->at, .length = sizeof(*a->shared),
 		  .bytes = (uintptr_t)a->shared },
-		{ .kind = below(actor, 2) ? EXO_XN_ALLOC : EXO_XN_FREE_STEP, .parent = a->at, .block = block,
-		  .count = 1, .slot = EXO_XN_DATA },
 	};
+	struct xt_unit unit;
+	int ret = read_unit(actor, &unit);
 
+	if (ret)
+		return ret;
+	if (unit.nr && unit.e[unit.nr - 1].block / 4 == e.block / 4) {
+		e = unit.e[--unit.nr];
+		steps[0].kind = EXO_XN_FREE_STEP;
+	} else {
+		unit.e[unit.nr++] = e;
+	}
+	steps[0].block = e.block;
+	*a->shared = unit;
 	return xt_apply(actor->fd, a->disk, a->root, steps, 2, 0, NULL);
 }
 
@@ -447,7 +461,28 @@ const struct xo_op xo_ops[] = {
 };
 const uint32_t xo_nr = sizeof(xo_ops) / sizeof(xo_ops[0]);
 
-/* Afterwards ------------------------------------------------------------------------------------------ */
+/* Before and afterwards ------------------------------------------------------------------------------- */
+
+/* Who detached it may have died before it was attached again, or been refused. */
+static void be_attached(int fd, const struct xo_arena *a, const char *after)
+{
+	struct exo_xn_disk info = { .size = sizeof(info), .disk = a->disk };
+	struct exo_xn_attach attach;
+
+	if (t_ioctl(fd, EXO_XN_DISK, &info))
+		ASSERT_EQ_FOR(xt_attach(fd, a->path, &attach), 0, "after %s", after);
+}
+
+void xo_stock(int fd, const struct xo_arena *a)
+{
+	struct xt_unit unit;
+
+	be_attached(fd, a, "a pair");
+	ASSERT_EQ(xt_read(fd, a->disk, a->root, a->at, a->at, &unit, sizeof(unit)), sizeof(unit));
+	while (unit.nr < 4)
+		ASSERT_EQ(xt_grow(fd, a->disk, a->root, a->at, &unit, xt_free_run(fd, a->disk, 2), 2, EXO_XN_DATA,
+				  EXO_XN_APPLY_COMMIT), 0);
+}
 
 /* All of the arena's root's, a pointer at a time. */
 static void empty(int fd, const struct xo_arena *a)
@@ -509,9 +544,7 @@ void xo_settle(int fd, struct xo_arena *a, const char *after)
 	struct exo_xn_attach attach;
 	uint32_t i;
 
-	/* Who detached it may have died before it was attached again. */
-	if (t_ioctl(fd, EXO_XN_DISK, &info))
-		ASSERT_EQ_FOR(xt_attach(fd, a->path, &attach), 0, "after %s", after);
+	be_attached(fd, a, after);
 	all_right(fd, a, after);
 	delete_others(fd, a);
 	empty(fd, a);

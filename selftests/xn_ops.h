@@ -54,6 +54,11 @@ void xo_actor(struct xo_actor *actor, const struct xo_arena *arena, int fd, uint
 /* May an operation say so when others do anything at the same time? */
 bool xo_expected(int ret);
 /*
+ * Nobody does anything: see to it that the disk is attached and that the arena's root has blocks, so that what comes
+ * next isn't refused for want of them. Must.
+ */
+void xo_stock(int fd, const struct xo_arena *arena);
+/*
  * Nobody does anything any more: the disk must be all right, and, when what the dead left was deleted, as
  * free as at first; nothing keeps it attached. It is attached again afterwards.
  */

@@ -65,6 +65,7 @@ TEST_LONG(race__pairs, 200)
 	}
 	for (i = 0; i < xo_nr; i++) {
 		for (j = i; j < xo_nr; j++) {
+			xo_stock(fd, &arena);
 			runners[1].own = pairs++ % 2;
 			runners[0].op = &xo_ops[i];
 			runners[1].op = &xo_ops[j];
@@ -77,13 +78,15 @@ TEST_LONG(race__pairs, 200)
 	pthread_barrier_wait(&start);
 	for (k = 0; k < 2; k++)
 		pthread_join(threads[k], NULL);
-	/* What is always refused isn't tested. */
+	/* What is refused nearly always isn't tested. */
 	for (i = 0; i < xo_nr; i++) {
-		ASSERT_EQ_FOR(!(runners[0].good[i] + runners[1].good[i]), 0, "%s without an error", xo_ops[i].name);
-		good += runners[0].good[i] + runners[1].good[i];
+		uint32_t tries = (xo_nr + 1) * runners[0].rounds, done = runners[0].good[i] + runners[1].good[i];
+
+		ASSERT_EQ_FOR(done < tries / 16, 0, "%s: %u of %u without an error", xo_ops[i].name, done, tries);
+		good += done;
 	}
 	test_note("%u pairs, %u operations, %u of them without an error", pairs, pairs * 2 * runners[0].rounds, good);
-	ASSERT_GT(good, pairs * runners[0].rounds / 2);
+	ASSERT_GT(good, pairs * runners[0].rounds);
 	for (k = 0; k < 2; k++)
 		free(runners[k].good);
 	ASSERT_EQ(xt_detach(fd, arena.disk, 0), 0);
