@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "libexo_setup.h"
+#include "storm.h"
 
 /* Upcalls -------------------------------------------------------------------------------------- */
 
@@ -118,22 +119,6 @@ LIBEXO_TEST(libexo__upcall_refusal)
 static struct exo_view *storm_view;
 static volatile uint32_t alarms, rounds;
 
-/* Each signal asks for the next one: a timer that repeats would leave nothing to the program
- * where a signal with its fault takes longer than the interval (the debug kernel on a slow
- * machine). A program that got nowhere has twice as long the next time. The delays differ, to hit
- * each instruction of an upcall some time.
- */
-static void next_alarm(void)
-{
-	static uint32_t seen, us = 150;
-	struct itimerval next;
-
-	us = rounds != seen ? 150 : us < 100000 ? 2 * us : us;
-	seen = rounds;
-	next = (struct itimerval){ { 0, 0 }, { 0, us + 37 * (alarms % 16) } };
-	setitimer(ITIMER_REAL, &next, NULL);
-}
-
 static void on_alarm(int sig)
 {
 	uint32_t page = 128 + alarms % 128;
@@ -142,7 +127,7 @@ static void on_alarm(int sig)
 	exo_view_unbind1(storm_view, page);
 	*word(storm_view, page) = page;
 	alarms++;
-	next_alarm();
+	storm_next(rounds, alarms);
 }
 
 LIBEXO_TEST(libexo__upcall_signal_storm)
@@ -158,7 +143,7 @@ LIBEXO_TEST(libexo__upcall_signal_storm)
 	alarms = 0;
 	rounds = 0;
 	signal(SIGALRM, on_alarm);
-	next_alarm();
+	storm_next(rounds, alarms);
 	while (time(NULL) < end || rounds < 300 || alarms < 300) {
 		uint32_t page = rounds++ % 128;
 

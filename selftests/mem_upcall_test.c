@@ -12,6 +12,7 @@
 #include <ucontext.h>
 
 #include "fault_setup.h"
+#include "storm.h"
 
 /* ---- upcalls ------------------------------------------------------------------------------------------------- */
 
@@ -179,28 +180,12 @@ static void nested(void)
 static volatile uint32_t storm_page;
 static volatile unsigned int storms, rounds;
 
-/*
- * Each signal asks for the next: a timer that repeats would leave nothing to the program where a signal takes longer
- * than its interval. A program that got nowhere has twice as long the next time. The delays differ, to hit each
- * instruction of an upcall some time.
- */
-static void next_storm(void)
-{
-	static uint32_t seen, us = 150;
-	struct itimerval next;
-
-	us = rounds != seen ? 150 : us < 100000 ? 2 * us : us;
-	seen = rounds;
-	next = (struct itimerval){ { 0, 0 }, { 0, us + 37 * (storms % 16) } };
-	setitimer(ITIMER_REAL, &next, NULL);
-}
-
 static void on_storm(int sig)
 {
 	storms++;
 	/* An unbound page of the upper half, always. */
 	at(N + storm_page++ % N)[1] = 1;
-	next_storm();
+	storm_next(rounds, storms);
 }
 
 /* Signals that hit the upcall's entry, its body and its way back. */
@@ -213,7 +198,7 @@ static void signal_storm(void)
 
 	setup_upcall();
 	sigaction(SIGALRM, &action, NULL);
-	next_storm();
+	storm_next(rounds, storms);
 	until = test_now_ns() + 3000000000ULL;
 	/* Longer where others keep the processors busy. */
 	while (test_now_ns() < until || storms < 300 || rounds < 300) {
