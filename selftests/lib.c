@@ -166,6 +166,15 @@ struct exo_quota t_quota(int fd, uint32_t uid)
 	return quota;
 }
 
+void t_wait_charged(int fd, uint32_t uid, uint64_t frames)
+{
+	uint64_t start = test_now_ns();
+
+	while (t_quota(fd, uid).out_frames != frames && !test_late(start, 5000))
+		test_sleep_ms(2);
+	ASSERT_EQ(t_quota(fd, uid).out_frames, frames);
+}
+
 /* ---- frames ------------------------------------------------------------------------------------ */
 
 int t_alloc(int fd, uint32_t flags, uint32_t *frames, uint32_t count, uint32_t *done)

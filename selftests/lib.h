@@ -40,6 +40,8 @@ void t_need_root(void);
 void t_need_feature(int fd, uint64_t features, const char *what);
 void t_quota_set(int fd, struct exo_quota *quota);	/* must */
 struct exo_quota t_quota(int fd, uint32_t uid);		/* must */
+/* Must: the uid is charged for so many frames, perhaps after a while, since workers give frames back. */
+void t_wait_charged(int fd, uint32_t uid, uint64_t frames);
 /* The environment's ring. */
 struct exo_ring *t_ring(int fd);		/* must */
 /* Wait up to test_limit_ms(ms) for an event of this type after *seen, which moves on: false if none came. */

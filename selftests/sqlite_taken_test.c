@@ -475,8 +475,7 @@ TEST(close__nothing_left)
 
 	test_join(test_spawn(close_and_look, &disk));
 	ASSERT_EQ(registry(disk)->entries, 0);
-	test_sleep_ms(50);	/* the module's worker gives the frames */
-	ASSERT_EQ(t_quota(root_fd, 0).out_frames, frames);
+	t_wait_charged(root_fd, 0, frames);
 	end(disk);
 }
 

@@ -63,8 +63,7 @@ TEST(memory__goes_with_the_last)
 	use_memory(fd, block, &e);
 	ASSERT_EQ(t_peek(fd, e.out_frame), 0);
 	ASSERT_EQ(xt_unbind(fd, e.out_entry), 0);
-	test_sleep_ms(50);	/* the worker gives the frame */
-	ASSERT_EQ(t_quota(fd, 0).out_frames, frames);
+	t_wait_charged(fd, 0, frames);
 	ASSERT_EQ(on_disk(fd, block), MAGIC);
 	ASSERT_EQ(t->entries, 0);
 	ASSERT_EQ(t->lost, 0);
@@ -168,7 +167,7 @@ TEST(memory__taken_by_force)
 	wait_state(t, block + 1, ~0U, 0);
 	ASSERT_EQ(state_of(t, block) & EXO_XN_REG_FRAME, EXO_XN_REG_FRAME);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 50, &asked), 0);
-	test_sleep_ms(300);
+	wait_gone(fd, &e.out_cap);
 	ASSERT_EQ(entry(fd, block, RW, EXO_XN_ENTRY_MEMORY, &idle), -ESTALE);
 	ASSERT_EQ(state_of(t, block), EXO_XN_REG_USED | EXO_XN_REG_MEMORY | EXO_XN_REG_HELD | EXO_XN_REG_LOST);
 	ASSERT_EQ(t->lost, 1);
@@ -226,7 +225,7 @@ TEST(pressure__order)
 	struct exo_quota none = { .size = sizeof(none), .flags = EXO_QUOTA_MIN, .min = 0 };
 	struct exo_quota old = t_quota(fd, 0);
 	struct exo_xn_entry idle, held, dirty;
-	uint32_t asked, i, frame;
+	uint32_t asked, i;
 
 	t_quota_set(fd, &none);
 	for (i = 0; i < 8; i++) {
@@ -247,12 +246,12 @@ TEST(pressure__order)
 	ASSERT_EQ(t_revoke(fd, 0, 1, 60000, &asked), 0);
 	wait_state(t, block + 8, ~0U, EXO_XN_REG_USED | EXO_XN_REG_HELD);
 	ASSERT_EQ(state_of(t, block + 9) & EXO_XN_REG_DIRTY, EXO_XN_REG_DIRTY);
-	ASSERT_EQ(t_import(fd, &held.out_cap, &frame, NULL), -ESTALE);
+	wait_gone(fd, &held.out_cap);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 60000, &asked), 0);
 	wait_state(t, block + 9, ~0U, EXO_XN_REG_USED | EXO_XN_REG_HELD);
 	ASSERT_EQ(on_disk(fd, block + 9), MAGIC);
 	ASSERT_EQ(t->lost, 0);
-	ASSERT_EQ(t->written, 1);
+	wait_written(t, 1);
 	use(fd, block + 9, RW, &dirty);
 	ASSERT_EQ(io(fd, EXO_XN_ENTRY_READ, dirty.out_entry, 0), 0);
 	ASSERT_EQ(t_peek(fd, dirty.out_frame), MAGIC);
@@ -314,7 +313,7 @@ TEST(pressure__many_entries)
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	for (i = 0; i < MANY; i++)
 		wait_state(t, block + i, EXO_XN_REG_HELD | EXO_XN_REG_DIRTY | EXO_XN_REG_BUSY, 0);
-	ASSERT_EQ(t->written, MANY);
+	wait_written(t, MANY);
 	for (i = 0; i < MANY; i += 37)
 		ASSERT_EQ(on_disk(fd, block + i), MAGIC + i);
 	/* And all of them go. */

@@ -130,7 +130,21 @@ void wait_state(const struct exo_xn_reg_table *t, uint64_t at, uint32_t mask, ui
 	}
 }
 
-/* Until a frame may not be had any more. */
+/* Until so many were written: they are counted after the last of them is clean. */
+static __attribute__((unused)) void wait_written(const struct exo_xn_reg_table *t, uint64_t n)
+{
+	uint64_t start = test_now_ns();
+
+	while (__atomic_load_n(&t->written, __ATOMIC_ACQUIRE) < n) {
+		if (test_late(start, 5000))
+			FAIL("%llu were written, not %llu", (unsigned long long)t->written,
+			     (unsigned long long)n);
+		test_sleep_ms(2);
+	}
+	ASSERT_EQ(t->written, n);
+}
+
+/* Until a frame may not be had any more: its row shows first that it goes. */
 static __attribute__((unused)) void wait_gone(int fd, const struct exo_cap *cap)
 {
 	uint64_t start = test_now_ns();

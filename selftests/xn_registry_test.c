@@ -258,7 +258,7 @@ TEST(io__written_after_death)
 		wait_state(t, block + i, EXO_XN_REG_DIRTY | EXO_XN_REG_BUSY, 0);
 		ASSERT_EQ(on_disk(fd, block + i), MAGIC + i);
 	}
-	ASSERT_EQ(t->written, 8);
+	wait_written(t, 8);
 	ASSERT_EQ(t->lost, 0);
 	/* And what is dirty when the disk goes. */
 	use(fd, block + 8, RW, &e);

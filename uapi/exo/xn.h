@@ -830,7 +830,8 @@ struct exo_xn_speculate {
  * @stamp: exo_xn_reg_table.clock when it was used last: the order of stamps is the order of use
  * @root: number; 0: not known yet
  * @state: EXO_XN_REG_*; 0: no entry
- * @frame: with EXO_XN_REG_FRAME
+ * @frame: with EXO_XN_REG_FRAME. The row shows first that a frame goes: who has a capability of it may reach it a
+ *	moment longer
  * @holders: numbers that name it
  * @slots: bit n: somebody has lock n
  */
@@ -850,7 +851,8 @@ struct exo_xn_reg_row {
  * struct exo_xn_reg_table - at EXO_MMAP_XN + disk << EXO_MMAP_VIEW_SHIFT, read only; EXO_XN_REG_ENTRIES rows follow
  * @entries: that are used
  * @clock: of the stamps
- * @written: dirty blocks that were written after their last user was gone, or to get at their frame
+ * @written: dirty blocks that were written after their last user was gone, or to get at their frame; counted after their
+ *	rows show it
  * @lost: dirty blocks that could not be written, or whose frame was taken by force
  * @speculated: blocks read ahead
  */
