@@ -109,6 +109,7 @@ static void random_step(struct step *step, const struct kind *kind)
 		step->words[9] = any(30) ? 0 : 1;
 	}
 	if (kind->nr == EXO_NR_MEM_VIEW_CREATE) {
+		step->words[1] = any(3) ? 0 : any(4);
 		step->words[2] = any(8) ? 1 + any(2048) : interesting();
 		step->words[3] = any(3) ? 0 : 512U << any(9);
 		step->words[5] = any(30) ? 0 : 1;
@@ -156,6 +157,14 @@ static const struct seed_step message_seed[] = {
 	{ EXO_NR_MEM_IMPORT, { [11] = 0, [12] = 5, [13] = RO, [16] = 5, [17] = 1 } },
 };
 
+/* A fault that waits for a monitor, which takes the mapping away: monitor() in ioctl_fuzz.c. */
+static const struct seed_step monitor_seed[] = {
+	{ EXO_NR_MEM_VIEW_CREATE, { 64 } },
+	{ OTHER_MMAP, { 0, 0, 0, 0, 1 } },
+	{ OTHER_TOUCH, { 0, 0, 0 } },
+	{ EXO_NR_MEM_WAKE, { 0, 0, 64 } },
+};
+
 static void seed_step(struct program *p, const struct seed_step *from)
 {
 	struct step *step = &p->step[p->steps++];
@@ -193,7 +202,11 @@ void fuzz_program_seed(struct program *p, uint32_t n)
 		seed_step(p, &xn_seed[i]);
 	for (i = 0; n == FUZZ_SEEDS - 2 && i < sizeof(message_seed) / sizeof(message_seed[0]); i++)
 		seed_step(p, &message_seed[i]);
-	for (i = 0; n < FUZZ_SEEDS - 2 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+	for (i = 0; n == FUZZ_SEEDS - 3 && i < sizeof(monitor_seed) / sizeof(monitor_seed[0]); i++)
+		seed_step(p, &monitor_seed[i]);
+	if (n == FUZZ_SEEDS - 3)
+		p->step[0].words[1] = EXO_VIEW_MONITOR;
+	for (i = 0; n < FUZZ_SEEDS - 3 && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		struct step *step = &p->step[p->steps];
 
 		seed_step(p, &steps[i]);

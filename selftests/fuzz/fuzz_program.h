@@ -47,10 +47,10 @@ struct kind {
 const struct kind *fuzz_kind(uint8_t nr);
 
 /*
- * What the fuzzer begins with: each good graft in each mode, loaded, attached, run, and faulted on; messages; a root
- * on a raw disk. Chance alone would hardly ever get as far.
+ * What the fuzzer begins with: each good graft in each mode, loaded, attached, run, and faulted on; a fault for a
+ * monitor; messages; a root on a raw disk. Chance alone would hardly ever get as far.
  */
-#define FUZZ_SEEDS (FUZZ_GRAFTS * 3 + 2)
+#define FUZZ_SEEDS (FUZZ_GRAFTS * 3 + 3)
 void fuzz_program_seed(struct program *p, uint32_t n);
 
 void fuzz_program_random(struct program *p);

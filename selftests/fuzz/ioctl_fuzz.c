@@ -9,6 +9,7 @@
  * built so that only exo.ko is instrumented, and a run that sees none of it fails.
  */
 #include <linux/kcov.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -36,8 +37,11 @@ static struct shared {
 	uint64_t executed, covered;
 	uint64_t loaded, proved, attached, ran;	/* grafts */
 	uint64_t received;			/* messages */
+	uint64_t waited;			/* for a monitor */
 	uint64_t applied, bound, moved, shared;	/* on the raw disk */
 	uint8_t seen[1 << (SEEN_BITS - 3)];
+	struct program last;			/* that was run */
+	uint32_t at;				/* its step */
 } *know;
 
 uint64_t seed;
@@ -52,6 +56,12 @@ static struct graft {
 } grafts[4];
 static uint32_t nr_views, nr_grafts;
 static struct { void *at; size_t len; } maps[8];
+static struct {
+	pthread_mutex_t lock;
+	bool now;
+	uint32_t slot;	/* in maps */
+	uint64_t since;	/* ns */
+} touched = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static char buffer[64 << 10];
 
 /* The frames of the array that the program holds have small numbers in it: translate. */
@@ -215,10 +225,44 @@ static void run_xn(const struct step *step)
 	know->shared += step->nr == EXO_NR_XN_ENTRY_IO;
 }
 
+static void touch(uint32_t slot, size_t offset, bool store, uint64_t value)
+{
+	char *at = (char *)maps[slot].at + offset;
+
+	pthread_mutex_lock(&touched.lock);
+	touched.now = true;
+	touched.slot = slot;
+	touched.since = test_now_ns();
+	pthread_mutex_unlock(&touched.lock);
+	/* A fault graft finds a frame in its state. */
+	if (store)
+		t_store(at, value);
+	else
+		t_load(at, &value);
+	pthread_mutex_lock(&touched.lock);
+	touched.now = false;
+	pthread_mutex_unlock(&touched.lock);
+}
+
+/* Of all views. A fault that waits for it has no page here: its mapping goes. */
+static void *monitor(void *arg)
+{
+	for (;;) {
+		test_sleep_ms(10);
+		pthread_mutex_lock(&touched.lock);
+		if (touched.now && test_now_ns() - touched.since > 100000000 && maps[touched.slot].at) {
+			munmap(maps[touched.slot].at, maps[touched.slot].len);
+			maps[touched.slot].at = NULL;
+			know->waited++;
+		}
+		pthread_mutex_unlock(&touched.lock);
+	}
+	return arg;
+}
+
 static void run_other(const struct step *step)
 {
 	uint32_t a = step->words[2], b = step->words[3], slot = a % 8;
-	uint64_t value;
 	int fd = fds[step->env & 1];
 
 	switch (step->nr) {
@@ -260,12 +304,7 @@ static void run_other(const struct step *step)
 	case OTHER_TOUCH:
 		if (!maps[slot].at)
 			break;
-		if (step->words[4] & 1) {
-			/* A fault graft finds a frame in its state. */
-			t_store((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, a < nr_held ? held[a] : a);
-		} else {
-			t_load((char *)maps[slot].at + (b % (maps[slot].len / PAGE)) * PAGE, &value);
-		}
+		touch(slot, (b % (maps[slot].len / PAGE)) * PAGE, step->words[4] & 1, a < nr_held ? held[a] : a);
 		break;
 	case OTHER_REOPEN:
 		close(fd);
@@ -311,6 +350,7 @@ static void run(const struct program *p)
 	for (i = 0; i < p->steps; i++) {
 		const struct kind *kind = fuzz_kind(p->step[i].nr);
 
+		know->at = i;
 		if (p->step[i].nr >= OTHER_MMAP)
 			run_other(&p->step[i]);
 		else if (p->step[i].nr == EXO_NR_GRAFT_LOAD)
@@ -346,10 +386,12 @@ static uint32_t new_cover(void)
 static void fuzz(int kcov, uint64_t until)
 {
 	static struct program p;
+	pthread_t thread;
 	uint32_t found;
 
 	t_become(ALICE);
 	fuzz_xn_begin();
+	ASSERT_EQ(pthread_create(&thread, NULL, monitor, NULL), 0);
 	if (ioctl(kcov, KCOV_ENABLE, KCOV_TRACE_PC))
 		FAIL("KCOV_ENABLE: %s", strerror(errno));
 	while (test_now_ns() < until) {
@@ -362,6 +404,7 @@ static void fuzz(int kcov, uint64_t until)
 			fuzz_program_random(&p);
 		}
 		__atomic_store_n(&cover[0], 0, __ATOMIC_RELAXED);
+		know->last = p;
 		run(&p);
 		know->executed++;
 		found = new_cover();
@@ -371,6 +414,22 @@ static void fuzz(int kcov, uint64_t until)
 		else if (found)
 			know->corpus[any(CORPUS)] = p;
 	}
+}
+
+static void tell_hung(void)
+{
+	const struct program *p = &know->last;
+	uint32_t i, k;
+
+	for (i = 0; i <= know->at; i++) {
+		const uint32_t *w = p->step[i].words;
+
+		test_note("environment %u, operation %#x:", p->step[i].env & 1, p->step[i].nr);
+		for (k = 0; k < WORDS; k += 8)
+			test_note("    %#x %#x %#x %#x %#x %#x %#x %#x", w[k], w[k + 1], w[k + 2], w[k + 3], w[k + 4],
+				  w[k + 5], w[k + 6], w[k + 7]);
+	}
+	FAIL("the last of these hung");
 }
 
 static unsigned int seconds(void)
@@ -419,7 +478,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 		if (WIFSIGNALED(status)) {
 			deaths++;
 			if (WTERMSIG(status) == SIGALRM)
-				FAIL("a program hung");
+				tell_hung();
 		} else if (WEXITSTATUS(status)) {
 			FAIL("a slice ended with status %d", WEXITSTATUS(status));
 		}
@@ -436,7 +495,8 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	test_note("%llu grafts loaded, %llu of them proved, %llu times attached, %llu times run",
 		  (unsigned long long)know->loaded, (unsigned long long)know->proved,
 		  (unsigned long long)know->attached, (unsigned long long)know->ran);
-	test_note("%llu messages received", (unsigned long long)know->received);
+	test_note("%llu messages received, %llu faults waited for a monitor", (unsigned long long)know->received,
+		  (unsigned long long)know->waited);
 	test_note("raw disk: %llu changes, %llu bindings, %llu times I/O, %llu of entries", (unsigned long long)know->applied,
 		  (unsigned long long)know->bound, (unsigned long long)know->moved,
 		  (unsigned long long)know->shared);
@@ -447,6 +507,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	ASSERT_GT(know->attached, 0);
 	ASSERT_GT(know->ran, 0);
 	ASSERT_GT(know->received, 0);
+	ASSERT_GT(know->waited, 0);
 	if (disk)
 		ASSERT_TRUE(know->applied && know->bound && know->moved && know->shared);
 }
