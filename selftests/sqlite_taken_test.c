@@ -17,6 +17,15 @@ static void no_minimum(void)
 	t_quota_set(root_fd, &none);
 }
 
+/* Workers give back what was shared: until then it would be the first that is taken by force. */
+static void begin(struct crowd *crowd)
+{
+	uint32_t frames = t_quota(root_fd, 0).out_frames;
+
+	test_join(test_spawn(crowd_begin, crowd));
+	t_wait_charged(root_fd, 0, frames);
+}
+
 /* The block that names a page of what is shared in volume sqlite-0. */
 static uint64_t name_of(uint32_t disk, uint32_t page, uint32_t *out_root, __u64 *out_unit)
 {
@@ -155,7 +164,7 @@ TEST(taken__io_error)
 		disk = set_up();
 		old = t_quota(root_fd, 0);
 		crowd = (struct crowd){ taken[i].journal, 0 };
-		test_join(test_spawn(crowd_begin, &crowd));
+		begin(&crowd);
 		no_minimum();
 		ASSERT_EQ(hold_page(disk, taken[i].page, &taken[i].entry), 0);
 		test_join(test_spawn(write_meanwhile, &taken[i]));
@@ -229,7 +238,7 @@ TEST_LONG(taken__from_one_who_is_idle, 120)
 		old = t_quota(root_fd, 0);
 		turns_init(turns);
 		crowd = (struct crowd){ taken[i].journal, 0 };
-		test_join(test_spawn(crowd_begin, &crowd));
+		begin(&crowd);
 		no_minimum();
 		ASSERT_EQ(hold_page(disk, taken[i].page, &entry), 0);
 		pid = test_spawn(idle, turns);
@@ -277,7 +286,7 @@ TEST_LONG(taken__before_frames_are_given, 90)
 	pid_t pid;
 
 	turns_init(turns);
-	test_join(test_spawn(crowd_begin, &crowd));
+	begin(&crowd);
 	no_minimum();
 	ASSERT_EQ(hold_page(disk, 0, &entry), 0);
 	pid = test_spawn(write_much, turns);
@@ -332,7 +341,7 @@ TEST(open__while_another_ends)
 	pid_t pid;
 
 	turns_init(turns);
-	test_join(test_spawn(crowd_begin, &crowd));
+	begin(&crowd);
 	/* The first page is new, and seat 16 is taken. */
 	entry = hold_seat(disk, 1, 0);
 	test_join(test_spawn(go_on, NULL));
@@ -409,7 +418,7 @@ static void storm(const char *journal)
 	pid_t pids[3];
 
 	storm->journal = journal;
-	test_join(test_spawn(crowd_begin, &crowd));
+	begin(&crowd);
 	no_minimum();
 	for (i = 0; i < 3; i++)
 		pids[i] = test_spawn(count_in_storm, storm);
@@ -538,6 +547,7 @@ TEST(quota__frames_to_share)
 	for (i = 0; i <= 44; i += 4) {
 		test_join(test_spawn(open_without_frames, (void *)(uintptr_t)i));
 		ASSERT_EQ_FOR(registry(disk)->entries, 0, "%u frames", i);
+		t_wait_charged(root_fd, BOB, 0);
 	}
 	old.size = sizeof(old);
 	old.flags = EXO_QUOTA_FRAMES;
