@@ -439,6 +439,7 @@ static int search_from(struct search *search, uint64_t start, uint64_t end)
 {
 	uint8_t map[MAP_CHUNK];
 	uint32_t chunk = 256;	/* what is wanted is mostly near */
+	const uint8_t *at;
 	int got, i;
 
 	search->length = 0;
@@ -450,7 +451,10 @@ static int search_from(struct search *search, uint64_t start, uint64_t end)
 		for (i = 0; i < got; i++) {
 			if (map[i] != EXO_XN_FREE) {
 				search->length = 0;
-				continue;
+				at = memchr(&map[i], EXO_XN_FREE, (size_t)(got - i));
+				if (!at)
+					break;
+				i = (int)(at - map);
 			}
 			if (!search->length++)
 				search->first = start + (uint64_t)i;
@@ -458,7 +462,7 @@ static int search_from(struct search *search, uint64_t start, uint64_t end)
 				return 1;
 		}
 		start += (uint64_t)got;
-		chunk = MAP_CHUNK;
+		chunk = 2 * chunk < MAP_CHUNK ? 2 * chunk : MAP_CHUNK;
 	}
 	return 0;
 }

@@ -450,6 +450,22 @@ int exo_xn_map_run(struct exo_xn *xn, u64 near, u32 count, u64 *block)
 	return ret;
 }
 
+/* Of a block that isn't exo's by geometry. */
+static u8 shown(const struct exo_xn *xn, u32 entry, u32 uid)
+{
+	u32 number = entry & EXO_XN_ENTRY_ROOT;
+	const struct exo_xn_core_root *root = number <= EXO_XN_ROOTS ? xn->roots[number] : NULL;
+	bool mine = root && root->pub.uid == uid;
+
+	if (number == EXO_XN_SYSTEM_ROOT)
+		return entry & EXO_XN_ENTRY_TAKEN ? EXO_XN_SYSTEM : EXO_XN_FREE;
+	if (entry & EXO_XN_ENTRY_TAKEN)
+		return mine ? EXO_XN_MINE : EXO_XN_TAKEN;
+	if (entry & EXO_XN_ENTRY_REFS)
+		return mine ? EXO_XN_WAITING : EXO_XN_TAKEN;
+	return EXO_XN_FREE;
+}
+
 /**
  * exo_xn_map_show() - say who has which block
  * @xn: disk
@@ -458,14 +474,15 @@ int exo_xn_map_run(struct exo_xn *xn, u64 near, u32 count, u64 *block)
  * @uid: who asks
  * @out: EXO_XN_FREE .. EXO_XN_WAITING, a byte each
  *
+ * Who looks for free blocks asks for thousands; those of a run have the same entry.
+ *
  * Context: disk lock; may read and allocate. Return: 0, -EINVAL (beyond the disk), -ENOMEM, -EIO.
  */
 int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out)
 {
-	struct exo_xn_core_root *root;
 	struct exo_xn_map_block *map;
-	u32 slot, n, i, entry;
-	bool mine;
+	u32 slot, n, i, entry, last;
+	u8 what;
 	int ret;
 
 	exo_xn_shrink(xn);
@@ -474,21 +491,15 @@ int exo_xn_map_show(struct exo_xn *xn, u64 start, u32 count, u32 uid, u8 *out)
 		return ret;
 	for (; count; start += n, count -= n) {
 		n = exo_xn_map_span(xn, start, count, &map, &slot);
+		last = map->now[slot];
+		what = shown(xn, last, uid);
 		for (i = 0; i < n; i++) {
 			entry = map->now[slot + i];
-			root = (entry & EXO_XN_ENTRY_ROOT) <= EXO_XN_ROOTS ?
-			       xn->roots[entry & EXO_XN_ENTRY_ROOT] : NULL;
-			mine = root && root->pub.uid == uid;
-			if (exo_xn_is_system(xn, start + i) ||
-			    (entry & EXO_XN_ENTRY_ROOT) == EXO_XN_SYSTEM_ROOT)
-				*out++ = entry & EXO_XN_ENTRY_TAKEN || exo_xn_is_system(xn, start + i) ?
-					 EXO_XN_SYSTEM : EXO_XN_FREE;
-			else if (entry & EXO_XN_ENTRY_TAKEN)
-				*out++ = mine ? EXO_XN_MINE : EXO_XN_TAKEN;
-			else if (entry & EXO_XN_ENTRY_REFS)
-				*out++ = mine ? EXO_XN_WAITING : EXO_XN_TAKEN;
-			else
-				*out++ = EXO_XN_FREE;
+			if (entry != last) {
+				last = entry;
+				what = shown(xn, entry, uid);
+			}
+			*out++ = exo_xn_is_system(xn, start + i) ? EXO_XN_SYSTEM : what;
 		}
 	}
 	return 0;
