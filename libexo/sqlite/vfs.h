@@ -165,6 +165,7 @@ struct volume {
 	struct volume *next;
 	uint32_t root;
 	uint64_t block;
+	uint64_t near;			/* lower ones were taken when this process looked last, or others freed them */
 	uint32_t dir_seen;
 	struct exo_xn_change *change;
 	struct share *share;

@@ -440,6 +440,7 @@ static int cut_once(struct file *file, uint32_t keep)
 		file->nr_units = nr_units;
 		return ret;
 	}
+	volume->near = MIN(volume->near, last->block + left);
 	file->blocks -= cut;
 	return 0;
 }

@@ -107,7 +107,7 @@ static int open_volume(const char *name, struct volume **out_volume)
 	if (ret)
 		goto err_free;
 	volume->root = root.root;
-	volume->block = root.out_block;
+	volume->block = volume->near = root.out_block;
 	/* Whoever may not read it has nothing to share with those who do. */
 	ret = exo_xn_read(vfs.xn, root.root, root.out_block, root.out_block, &volume->dir,
 			  sizeof(volume->dir));
@@ -409,7 +409,7 @@ static int make_entry(struct volume *volume, const char *name, uint32_t kind, ui
 	volume->unit.magic = VFS_FILE_MAGIC;
 	entry = &dir->entry[i];
 	do {
-		ret = exo_xn_find_free(vfs.xn, volume->block, 1, &block);
+		ret = exo_xn_find_free(vfs.xn, volume->near, 1, &block);
 		if (ret)
 			break;
 		*entry = (struct vfs_entry){ .unit = block, .kind = kind };
@@ -429,6 +429,7 @@ static int make_entry(struct volume *volume, const char *name, uint32_t kind, ui
 		dir->files = files;
 		return ret;
 	}
+	volume->near = block;
 	*out_index = i;
 	return 0;
 }
@@ -551,6 +552,7 @@ int volume_delete(struct file *file)
 	}
 	if (!ret) {
 		*entry = none;
+		volume->near = MIN(volume->near, block);
 		share_dir_changed(volume->share);
 		volume->dir_seen++;
 		share_file_reset(volume->share, file->index);
