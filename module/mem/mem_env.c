@@ -229,10 +229,10 @@ void exo_mem_fill_status(struct exo_env *env, struct exo_env_status *st)
 {
 	struct exo_mem_env *mem = exo_mem(env);
 
-	st->out_frames = READ_ONCE(mem->nr_held);
 	st->out_quarantined = atomic_read(&mem->nr_quarantined);
 	st->out_bound = atomic64_read(&mem->nr_bound);
 	spin_lock(&mem->revoke_lock);
+	st->out_frames = READ_ONCE(mem->nr_held);
 	st->out_wanted = mem->asks.total;
 	st->out_deadline_ns = exo_asks_deadline(&mem->asks);
 	st->out_asked = mem->asked;

@@ -97,6 +97,7 @@ static u32 revocable(struct exo_mem_env *mem)
 			     READ_ONCE(user->reserved));
 }
 
+/* Under @mem's revoke_lock: what it is asked for and what its uid is change together. */
 static void wanted_changed(struct exo_mem_env *mem, int n)
 {
 	atomic_add(n, &mem->env->user->wanted);
@@ -133,9 +134,9 @@ static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
 	mem->asked += n;
 	total = mem->asks.total;
 	first = exo_asks_deadline(&mem->asks);
+	wanted_changed(mem, n);
 	spin_unlock(&mem->revoke_lock);
 
-	wanted_changed(mem, n);
 	exo_pool_owe(n, why);
 	exo_event_post(mem->env, EXO_EVENT_REVOKE, total, first, why & EXO_WHY_PUBLIC, 0);
 	trace_exo_revoke(mem->env->number, n, total, first, why & EXO_WHY_PUBLIC);
@@ -205,8 +206,8 @@ void exo_revoke_given(struct exo_mem_env *mem, u32 n)
 	spin_lock(&mem->revoke_lock);
 	given = exo_asks_give(&mem->asks, n);
 	mem->given += given;
-	spin_unlock(&mem->revoke_lock);
 	wanted_changed(mem, -(int)given);
+	spin_unlock(&mem->revoke_lock);
 }
 
 /**
@@ -229,8 +230,8 @@ static void withdraw(struct exo_mem_env *mem, u32 n, u32 why)
 	spin_lock(&mem->revoke_lock);
 	gone = exo_asks_give(&mem->asks, n);
 	mem->asked -= gone;
-	spin_unlock(&mem->revoke_lock);
 	wanted_changed(mem, -(int)gone);
+	spin_unlock(&mem->revoke_lock);
 	exo_pool_forgive(gone, why);
 }
 
@@ -433,6 +434,23 @@ static u32 take_some(struct exo_mem_env *mem, u32 want, u32 why)
 	return victims.total;
 }
 
+/* These frames are gone, and each status says all of that or nothing. */
+static void repossessed(struct exo_mem_env *mem, u32 n)
+{
+	u32 due;
+
+	spin_lock(&mem->frames_lock);
+	spin_lock(&mem->revoke_lock);
+	due = exo_asks_give(&mem->asks, n);
+	/* A 2 MiB frame may be more than was asked for. */
+	mem->asked += n - due;
+	mem->taken += n;
+	wanted_changed(mem, -(int)due);
+	WRITE_ONCE(mem->nr_held, mem->nr_held - n);
+	spin_unlock(&mem->revoke_lock);
+	spin_unlock(&mem->frames_lock);
+}
+
 /* Take what is due of one environment, and tell its owner. */
 static void take_due(struct exo_mem_env *mem)
 {
@@ -450,14 +468,7 @@ static void take_due(struct exo_mem_env *mem)
 		}
 		n = take_some(mem, due, why);
 		if (n) {
-			spin_lock(&mem->revoke_lock);
-			due = exo_asks_give(&mem->asks, n);
-			/* A 2 MiB frame may be more than was asked for. */
-			mem->asked += n - due;
-			mem->taken += n;
-			spin_unlock(&mem->revoke_lock);
-			wanted_changed(mem, -(int)due);
-			exo_held_drop(mem, n);
+			repossessed(mem, n);
 			trace_exo_repossess(env->number, n, why & EXO_WHY_PUBLIC);
 			taken += n;
 		} else {
