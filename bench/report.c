@@ -2,13 +2,15 @@
 /*
  * report: put what boots found into results.json, and write RESULTS.md from it.
  *
- *   report RESULTS.json RESULTS.md BOOT.json...
+ *   report RESULTS.json BOOTS.json RESULTS.md BOOT.json...
  *
- * A boot's file is what exobench wrote. Its rows replace those with the same ids; rows of ids that it
+ * RESULTS.json is an array of rows, BOOTS.json one of the conditions under which they were measured. A boot's
+ * file is what exobench wrote, both. Its rows replace those with the same ids; rows of ids that it
  * has not stay, and so do the conditions of other boots. With no boot, RESULTS.md is written from
- * RESULTS.json alone.
+ * the two alone.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +130,28 @@ static cJSON *read_json(const char *path)
 	return json;
 }
 
+/* The array in a file, empty where there is no file yet. */
+static cJSON *read_array(const char *path)
+{
+	cJSON *array = read_json(path);
+
+	if (!array)
+		array = cJSON_CreateArray();
+	if (!cJSON_IsArray(array))
+		die("not an array:", path);
+	return array;
+}
+
+static void write_json(const char *path, const cJSON *json)
+{
+	char *text = cJSON_Print(json);
+	FILE *f = fopen(path, "w");
+
+	if (!f || !text || fprintf(f, "%s\n", text) < 0 || fclose(f))
+		die("cannot write", path);
+	free(text);
+}
+
 static const char *text_of(const cJSON *row, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItem(row, key);
@@ -158,13 +182,16 @@ static void drop_replaced(cJSON *rows, const cJSON *fresh)
 	}
 }
 
-/* What a table of boots tells apart: the same under the same name needs no second line. */
+/*
+ * What a table of boots tells apart: the same under the same name needs no second line. What a kernel has for
+ * itself differs by a MiB from boot to boot.
+ */
 static int same_conditions(const cJSON *a, const cJSON *b)
 {
 	return !strcmp(text_of(a, "boot"), text_of(b, "boot")) &&
 	       !strcmp(text_of(a, "clock"), text_of(b, "clock")) &&
 	       number_of(a, "processors") == number_of(b, "processors") &&
-	       number_of(a, "memory_mib") == number_of(b, "memory_mib");
+	       fabs(number_of(a, "memory_mib") - number_of(b, "memory_mib")) < 64;
 }
 
 static void drop_boot(cJSON *boots, const cJSON *fresh)
@@ -189,14 +216,6 @@ static void merge(cJSON *rows, cJSON *boots, const char *path)
 	drop_boot(boots, cJSON_GetObjectItem(boot, "conditions"));
 	cJSON_AddItemToArray(boots, cJSON_DetachItemFromObject(boot, "conditions"));
 	cJSON_Delete(boot);
-}
-
-/* The array of that name, empty where there is none yet. */
-static cJSON *array_of(cJSON *results, const char *name)
-{
-	cJSON *array = cJSON_GetObjectItem(results, name);
-
-	return array ? array : cJSON_AddArrayToObject(results, name);
 }
 
 static int is_bar_of(const struct bar *bar, const char *id)
@@ -510,28 +529,21 @@ static void write_report(const char *path, const cJSON *json, const cJSON *condi
 
 int main(int argc, char **argv)
 {
-	cJSON *results, *rows, *boots;
-	char *text;
-	FILE *f;
+	cJSON *rows, *boots;
 	int i;
 
-	if (argc < 3) {
-		fprintf(stderr, "usage: report RESULTS.json RESULTS.md [BOOT.json...]\n");
+	if (argc < 4) {
+		fprintf(stderr, "usage: report RESULTS.json BOOTS.json RESULTS.md [BOOT.json...]\n");
 		return 2;
 	}
-	results = read_json(argv[1]);
-	if (!results)
-		results = cJSON_CreateObject();
-	boots = array_of(results, "boots");
-	rows = array_of(results, "rows");
-	for (i = 3; i < argc; i++)
+	rows = read_array(argv[1]);
+	boots = read_array(argv[2]);
+	for (i = 4; i < argc; i++)
 		merge(rows, boots, argv[i]);
-	text = cJSON_Print(results);
-	f = fopen(argv[1], "w");
-	if (!f || fprintf(f, "%s\n", text) < 0 || fclose(f))
-		die("cannot write", argv[1]);
-	write_report(argv[2], rows, boots);
-	free(text);
-	cJSON_Delete(results);
+	write_json(argv[1], rows);
+	write_json(argv[2], boots);
+	write_report(argv[3], rows, boots);
+	cJSON_Delete(rows);
+	cJSON_Delete(boots);
 	return 0;
 }
