@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fuzz_program.h"
 #include "fuzz_random.h"
@@ -67,6 +68,15 @@ static const struct kind kinds[] = {
 	{ OTHER_REOPEN, 8, 0, 0, 0, 0, 0 }, { OTHER_CAP, 16, 0, 0, 0, 0, 0 },
 };
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+void *fuzz_room(size_t len)
+{
+	char *at = mmap(NULL, len + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE((long)at, (long)MAP_FAILED);
+	ASSERT_EQ(mprotect(at, len, PROT_READ | PROT_WRITE), 0);
+	return at;
+}
 
 const struct kind *fuzz_kind(uint8_t nr)
 {

@@ -53,6 +53,12 @@ const struct kind *fuzz_kind(uint8_t nr);
 #define FUZZ_SEEDS (FUZZ_GRAFTS * 3 + 3)
 void fuzz_program_seed(struct program *p, uint32_t n);
 
+/*
+ * Memory for what the kernel writes where a program says, with nothing behind it: what is longer ends in EFAULT, and
+ * never in what the fuzzer itself works with.
+ */
+void *fuzz_room(size_t len);
+
 void fuzz_program_random(struct program *p);
 void fuzz_program_mutate(struct program *p);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "../xn_lib.h"
+#include "fuzz_program.h"
 #include "fuzz_xn.h"
 
 #define BASE 1000U	/* blocks that programs ask for lie from here on */
@@ -13,7 +14,7 @@ static struct {
 } roots[4];
 static uint32_t bindings[2][4], nr_roots, nr_bindings[2], nr_names;	/* entries, too */
 static struct xt_unit unit;
-static char room[8192];
+static char *room;	/* two blocks */
 
 bool fuzz_xn_is(uint8_t nr)
 {
@@ -26,6 +27,7 @@ bool fuzz_xn_init(void)
 {
 	struct exo_info info;
 
+	room = fuzz_room(2 * EXO_XN_BLOCK);
 	admin = t_open();
 	t_info(admin, &info);
 	if (!(info.out_features & EXO_FEATURE_XN) || access("/dev/loop-control", F_OK)) {

@@ -8,6 +8,7 @@
  * EXO_FUZZ_SECONDS (default 60) says how long, EXO_TEST_SEED where to begin. Needs KCOV; the kernel is
  * built so that only exo.ko is instrumented, and a run that sees none of it fails.
  */
+#include <dirent.h>
 #include <linux/kcov.h>
 #include <pthread.h>
 #include <sched.h>
@@ -62,7 +63,8 @@ static struct {
 	uint32_t slot;	/* in maps */
 	uint64_t since;	/* ns */
 } touched = { .lock = PTHREAD_MUTEX_INITIALIZER };
-static char buffer[64 << 10];
+#define BUFFER (64U << 10)
+static char *buffer;
 
 /* The frames of the array that the program holds have small numbers in it: translate. */
 static uint32_t held[16];
@@ -115,7 +117,7 @@ static void fill_graft(const struct step *step, const struct kind *kind, uint32_
 	if (graft && graft->hook == EXO_HOOK_TXN && step->words[5] % 8)
 		run->data_size = 0;
 	run->data_out = graft && graft->hook == EXO_HOOK_STREAM && step->words[6] % 8 ?
-				(uintptr_t)buffer + sizeof(buffer) / 2 : 0;
+				(uintptr_t)buffer + BUFFER / 2 : 0;
 	if (run->arg[0] < 5 && run->arg[0])
 		run->arg[0] = grafts[run->arg[0] - 1].number;
 }
@@ -135,7 +137,7 @@ static void fill_message(const struct step *step, uint32_t *arg)
 	if (step->nr == EXO_NR_MEM_ALLOC && alloc->sock >= 2 && alloc->sock < 6) {
 		alloc->flags |= EXO_ALLOC_SEND;
 		alloc->rights = alloc->rights & EXO_RIGHTS_ALL ?: RW;
-		alloc->caps_ptr = (uintptr_t)buffer + sizeof(buffer) / 2;
+		alloc->caps_ptr = (uintptr_t)buffer + BUFFER / 2;
 		alloc->count %= 160;
 		alloc->sock = sockets[alloc->sock - 2];
 	}
@@ -145,9 +147,9 @@ static void fill_message(const struct step *step, uint32_t *arg)
 		if (import->rights && import->view < 4)
 			import->view = views[import->view];
 		memset(&import->cap, 0, sizeof(import->cap));
-		import->caps_ptr = (uintptr_t)buffer + sizeof(buffer) / 2;
+		import->caps_ptr = (uintptr_t)buffer + BUFFER / 2;
 		if (step->array[0] == 1)
-			import->caps_ptr = (uintptr_t)buffer + sizeof(buffer) - 40;
+			import->caps_ptr = (uintptr_t)buffer + BUFFER - 40;
 		import->count %= 160;
 		import->sock = sockets[import->sock - 2];
 	}
@@ -180,9 +182,8 @@ static void run_ioctl(const struct step *step, const struct kind *kind)
 		if (step->words[kind->pointer] == 1)
 			pointer = 0;
 		if (step->words[kind->pointer] == 2)
-			pointer = (uintptr_t)buffer + sizeof(buffer) - 8;
+			pointer = (uintptr_t)buffer + BUFFER - 8;
 		memcpy(&arg[kind->pointer], &pointer, 8);
-		/* What is longer than the buffer ends in memory that is not there, most of the time. */
 	}
 	if (kind->graft)
 		fill_graft(step, kind, arg);
@@ -416,20 +417,71 @@ static void fuzz(int kcov, uint64_t until)
 	}
 }
 
-static void tell_hung(void)
+/* One line of the words that an operation was made of, without the zeros at its end. */
+static void tell_step(const struct step *step)
 {
-	const struct program *p = &know->last;
-	uint32_t i, k;
+	char line[256];
+	uint32_t k, len = 0, n = WORDS;
 
-	for (i = 0; i <= know->at; i++) {
-		const uint32_t *w = p->step[i].words;
+	while (n && !step->words[n - 1])
+		n--;
+	for (k = 0; k < n && len < sizeof(line) - 12; k++)
+		len += (uint32_t)sprintf(line + len, " %#x", step->words[k]);
+	line[len] = 0;
+	test_note("environment %u, operation %#x:%s", step->env & 1, step->nr, line);
+}
 
-		test_note("environment %u, operation %#x:", p->step[i].env & 1, p->step[i].nr);
-		for (k = 0; k < WORDS; k += 8)
-			test_note("    %#x %#x %#x %#x %#x %#x %#x %#x", w[k], w[k + 1], w[k + 2], w[k + 3], w[k + 4],
-				  w[k + 5], w[k + 6], w[k + 7]);
+/* Where a thread is in the kernel, innermost first, and what it called. */
+static void tell_thread(pid_t pid, int thread)
+{
+	static const char *const files[] = { "syscall", "stack" };
+	char path[64], line[256];
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", pid, thread, files[i]);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			test_note("thread %d: %.*s", thread, (int)strcspn(line, "\n"), line);
+		if (f)
+			fclose(f);
 	}
-	FAIL("the last of these hung");
+}
+
+/* The child is stuck: what it ran, the last of which is the one, and where it is. */
+static void tell_hung(pid_t pid)
+{
+	char path[64];
+	struct dirent *thread;
+	uint32_t i;
+	DIR *dir;
+
+	for (i = 0; i <= know->at; i++)
+		tell_step(&know->last.step[i]);
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (thread = readdir(dir)))
+		if (thread->d_name[0] != '.')
+			tell_thread(pid, atoi(thread->d_name));
+	if (dir)
+		closedir(dir);
+	FAIL("the last of these operations hung");
+}
+
+/* How a slice ended. One that takes many times as long as it should is stuck. */
+static int wait_slice(pid_t pid)
+{
+	uint64_t since = test_now_ns();
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (test_now_ns() - since > 30000000000ULL)
+			tell_hung(pid);
+		test_sleep_ms(5);
+	}
+	return status;
 }
 
 static unsigned int seconds(void)
@@ -454,6 +506,7 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 	cover = mmap(NULL, COVER_WORDS * 8, PROT_READ | PROT_WRITE, MAP_SHARED, kcov, 0);
 	ASSERT_NE((long)cover, (long)MAP_FAILED);
 	know = test_shared(sizeof(*know));
+	buffer = fuzz_room(BUFFER);
 	fuzz_graft_init();
 	disk = fuzz_xn_init();
 	seed = test_seed();
@@ -469,19 +522,15 @@ TEST_LONG(fuzz__ordinary_user, 100000)
 			uint64_t slice = test_now_ns() + 2000000000ULL;
 
 			seed += slices * 7919ULL + know->executed;
-			alarm(30);
 			fuzz(kcov, slice < until ? slice : until);
 			_exit(0);
 		}
-		status = test_wait(pid);
+		status = wait_slice(pid);
 		/* An upcall to a random address kills it: that is as it should be. */
-		if (WIFSIGNALED(status)) {
+		if (WIFSIGNALED(status))
 			deaths++;
-			if (WTERMSIG(status) == SIGALRM)
-				tell_hung();
-		} else if (WEXITSTATUS(status)) {
+		else if (WEXITSTATUS(status))
 			FAIL("a slice ended with status %d", WEXITSTATUS(status));
-		}
 		slices++;
 		if (test_now_ns() - note > 15000000000ULL) {
 			note = test_now_ns();
