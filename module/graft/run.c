@@ -103,7 +103,10 @@ unsigned int exo_graft_interpreted(const void *ctx, const struct bpf_insn *insn)
 	return exo_graft_interpret(&win->graft->prog, &win->graft->layout, exo_graft_helpers, run);
 }
 
-/* How it ended. Who was killed learns of it at a charge, and it depends on who killed. */
+/*
+ * How it ended. Who was killed learns of it at a charge, and it depends on who killed. When a run was struck while
+ * it began, it has lost that word, though not its empty budget; that its graft was killed is known still.
+ */
 static __always_inline u32 status_of(const struct exo_graft_window *win)
 {
 	u32 status = READ_ONCE(win->run.status);
@@ -111,7 +114,8 @@ static __always_inline u32 status_of(const struct exo_graft_window *win)
 	if (likely(!status))
 		return EXO_GRAFT_OK;
 	if (status == EXO_GRAFT_ABORT_BUDGET || status == EXO_GRAFT_ABORT_KILLED)
-		return READ_ONCE(win->run.killed) ?: status;
+		return READ_ONCE(win->run.killed) ?:
+		       (READ_ONCE(win->graft->stop) & EXO_GRAFT_STOP_KILLED ? EXO_GRAFT_ABORT_KILLED : status);
 	return status;
 }
 
