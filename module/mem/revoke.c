@@ -129,6 +129,8 @@ static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
 	deadline_ms = deadline_ms ?: READ_ONCE(mem->env->user->deadline_ms);
 	deadline_ns = ktime_get_ns() + (u64)deadline_ms * NSEC_PER_MSEC;
 
+	/* Before anything counts as given: what comes then pays it, and nobody is asked for a debt that is left. */
+	exo_pool_owe(n, why);
 	spin_lock(&mem->revoke_lock);
 	exo_asks_add(&mem->asks, n, deadline_ns, why);
 	mem->asked += n;
@@ -137,7 +139,6 @@ static void ask(struct exo_mem_env *mem, u32 n, u32 why, u32 deadline_ms)
 	wanted_changed(mem, n);
 	spin_unlock(&mem->revoke_lock);
 
-	exo_pool_owe(n, why);
 	exo_event_post(mem->env, EXO_EVENT_REVOKE, total, first, why & EXO_WHY_PUBLIC, 0);
 	trace_exo_revoke(mem->env->number, n, total, first, why & EXO_WHY_PUBLIC);
 	run_worker(mem, first);
