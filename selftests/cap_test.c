@@ -331,10 +331,11 @@ TEST_LONG(guess__slowed_down, 60)
 		fd = t_open();
 		test_sync_wait(&sync);
 		start = test_now_ns();
-		for (i = 0; i < 100; i++)
+		/* So many that a moment without a processor is little beside what a slowed check would add. */
+		for (i = 0; i < 1000; i++)
 			ASSERT_EQ(t_cap_check(fd, &good, RO), 0);
 		bobs = test_now_ns() - start;
-		ASSERT_LT(bobs, 400000000LL * test_slow());
+		ASSERT_LT(bobs, 4000000000LL * test_slow());
 		_exit(0);
 	}
 	t_become(ALICE);
@@ -379,7 +380,7 @@ TEST(guess__killable)
 	start = test_now_ns();
 	kill(pid, SIGKILL);
 	test_join_killed(pid, SIGKILL);
-	ASSERT_LT(test_now_ns() - start, 1000000000LL * test_slow());
+	ASSERT_EQ(test_overdue(start, 1000), false);
 }
 
 /* Catches: a capability of yesterday's owner that opens today's frame, through death (INV-CAP-2). */

@@ -85,6 +85,11 @@ bool test_late(uint64_t start_ns, unsigned int ms)
 	return now - start_ns > ms * 1000000ULL * (test_slow() > 1 ? 2 : 1);
 }
 
+bool test_overdue(uint64_t start_ns, unsigned int ms)
+{
+	return test_now_ns() - start_ns > test_limit_ms(ms) * 1000000ULL;
+}
+
 uint64_t test_now_ns(void)
 {
 	struct timespec ts;

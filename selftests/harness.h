@@ -65,6 +65,8 @@ unsigned int test_core_rounds(unsigned int n, unsigned int d);
  * quarters of the test's own time over?
  */
 bool test_late(uint64_t start_ns, unsigned int ms);
+/* Of what has to happen: are test_limit_ms(ms) over? */
+bool test_overdue(uint64_t start_ns, unsigned int ms);
 uint64_t test_now_ns(void);
 void test_sleep_ms(unsigned int ms);
 uint64_t test_random(uint64_t *state);

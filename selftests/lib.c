@@ -170,7 +170,7 @@ void t_wait_charged(int fd, uint32_t uid, uint64_t frames)
 {
 	uint64_t start = test_now_ns();
 
-	while (t_quota(fd, uid).out_frames != frames && !test_late(start, 5000))
+	while (t_quota(fd, uid).out_frames != frames && !test_overdue(start, 5000))
 		test_sleep_ms(2);
 	ASSERT_EQ(t_quota(fd, uid).out_frames, frames);
 }

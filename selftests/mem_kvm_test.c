@@ -227,7 +227,7 @@ TEST_LONG(window__free_and_revoke, 120)
 	struct exo_cap cap;
 	uint32_t frame;
 	volatile uint64_t *mem;
-	int i;
+	uint64_t start;
 
 	setup();
 	frame = frames[3];
@@ -237,8 +237,11 @@ TEST_LONG(window__free_and_revoke, 120)
 	make_vm((void *)mem);
 	ASSERT_EQ(guest(READ), 0x103);
 	ASSERT_EQ(t_free1(fd, frame), 0);
-	for (i = 0; i < 2000 && t_alloc(thief, EXO_ALLOC_THESE, &frame, 1, NULL); i++)
+	start = test_now_ns();
+	while (t_alloc(thief, EXO_ALLOC_THESE, &frame, 1, NULL)) {
+		ASSERT_EQ(test_overdue(start, 2000), false);
 		test_sleep_ms(1);
+	}
 	thief_window[frame * 512UL] = POISON;
 	ASSERT_EQ(guest(READ), -EFAULT);
 	/* Shared back, used, revoked. */
@@ -254,7 +257,8 @@ TEST_LONG(view__taken_by_force, 60)
 {
 	struct exo_quota quota = { .flags = EXO_QUOTA_MIN, .uid = getuid() }, old;
 	struct exo_env_status st;
-	uint32_t asked, i;
+	uint64_t start;
+	uint32_t asked;
 
 	t_need_root();
 	setup();
@@ -265,7 +269,8 @@ TEST_LONG(view__taken_by_force, 60)
 	ASSERT_EQ(guest(READ), 0x100);
 	t_status(fd, &st);
 	ASSERT_EQ(t_revoke(thief, st.out_env, 4, 20, &asked), 0);
-	for (i = 0; i < 5000 && st.out_frames; i++) {
+	start = test_now_ns();
+	while (st.out_frames && !test_overdue(start, 5000)) {
 		test_sleep_ms(1);
 		t_status(fd, &st);
 	}

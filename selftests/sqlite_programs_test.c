@@ -133,9 +133,10 @@ static void prepare(void)
 /* mptest doesn't wait for its last clients. */
 static void detach(void)
 {
-	int left = 100, ret;
+	uint64_t start = test_now_ns();
+	int ret;
 
-	while ((ret = exo_xn_detach(xn, 0)) == -EBUSY && left--)
+	while ((ret = exo_xn_detach(xn, 0)) == -EBUSY && !test_overdue(start, 10000))
 		test_sleep_ms(100);
 	GOOD(ret);
 }

@@ -590,7 +590,7 @@ static int call_force(void)
 		ret = t_revoke(fd, 0, 1, 20, &asked);
 		if (ret || asked)
 			break;
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("nothing is asked");
 		test_sleep_ms(1);
 	}
@@ -603,7 +603,7 @@ static void wait_taken(void)
 	uint64_t start = test_now_ns();
 
 	while (t_quota(fd, 0).out_frames != frames_without || all_frames->free != free_without) {
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("the frame is still there");
 		test_sleep_ms(1);
 	}

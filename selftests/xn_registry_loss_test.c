@@ -355,7 +355,7 @@ static bool waited_for(int fd, uint32_t kind)
 	dm_hold("xnend");
 	ASSERT_EQ(pthread_create(&io_thread, NULL, transfer, &g), 0);
 	while (!under_way()) {
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("nothing is under way");
 		test_sleep_ms(1);
 	}

@@ -123,7 +123,7 @@ void wait_state(const struct exo_xn_reg_table *t, uint64_t at, uint32_t mask, ui
 	uint64_t start = test_now_ns();
 
 	while ((state_of(t, at) & mask) != bits) {
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("state of block %llu is %#x: never %#x of %#x", (unsigned long long)at,
 			     state_of(t, at), bits, mask);
 		test_sleep_ms(2);
@@ -136,7 +136,7 @@ static __attribute__((unused)) void wait_written(const struct exo_xn_reg_table *
 	uint64_t start = test_now_ns();
 
 	while (__atomic_load_n(&t->written, __ATOMIC_ACQUIRE) < n) {
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("%llu were written, not %llu", (unsigned long long)t->written,
 			     (unsigned long long)n);
 		test_sleep_ms(2);
@@ -151,7 +151,7 @@ static __attribute__((unused)) void wait_gone(int fd, const struct exo_cap *cap)
 	uint32_t frame;
 
 	while (t_import(fd, cap, &frame, NULL) != -ESTALE) {
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("frame %u is still there", frame);
 		test_sleep_ms(2);
 	}

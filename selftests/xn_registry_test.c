@@ -134,7 +134,7 @@ TEST(entry__stale_after_free)
 	ASSERT_EQ(try_lock(fd, e.out_entry, 1, EXO_XN_EXCLUSIVE), -ESTALE);
 	start = test_now_ns();
 	while (t_cap_check(fd, &e.out_cap, RO) == 0)
-		if (test_late(start, 5000))
+		if (test_overdue(start, 5000))
 			FAIL("its capability is good for ever");
 	ASSERT_EQ(t_import(fd, &e.out_cap, &frame, NULL), -ESTALE);
 	ASSERT_EQ(xt_grow(fd, disk, root, parent, &unit, block, 4, EXO_XN_DATA, 0), 0);
