@@ -180,7 +180,7 @@ int fuzz_graft_load(int fd, const uint32_t *words, const uint32_t *array, struct
 		break;
 	}
 	/* A million slots take a slow kernel's interpreter half a minute. */
-	if (load->mode == EXO_GRAFT_INTERP && good->hook != EXO_HOOK_PURE && good->hook != EXO_HOOK_FAULT)
+	if (load->mode == EXO_GRAFT_INTERP && load->hook != EXO_HOOK_PURE && load->hook != EXO_HOOK_FAULT)
 		load->mode = EXO_GRAFT_SANDBOX;
 	return t_ioctl(fd, EXO_GRAFT_LOAD, load);
 }
