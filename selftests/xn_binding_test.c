@@ -198,7 +198,7 @@ static uint64_t time_frees(int fd, uint32_t disk, uint64_t block)
 TEST(data__bindings_of_others_cost_no_free)
 {
 	uint32_t binding, disk, i;
-	uint64_t block, alone, crowd;
+	uint64_t block, alone, crowd = UINT64_MAX;
 	int fd = t_open();
 
 	disk = setup_data(fd, MANY + 1, &block, &binding);
@@ -208,7 +208,9 @@ TEST(data__bindings_of_others_cost_no_free)
 	alone = time_frees(fd, disk, block + 1);
 	for (i = 0; i < CROWD; i++)
 		ASSERT_EQ(xt_bind(fd, disk, root.out_root, root.out_block, block, 1, EXO_RIGHT_READ, &binding), 0);
-	crowd = time_frees(fd, disk, block + 1);
+	/* Whatever else ran meanwhile: what looks at all of them does it each time. */
+	for (i = 0; i < 5 && crowd >= 4 * alone + 2000000; i++)
+		crowd = time_frees(fd, disk, block + 1);
 	printf("# %u blocks are freed in %llu us, beside %u bindings in %llu us\n", MANY,
 	       (unsigned long long)alone / 1000, CROWD, (unsigned long long)crowd / 1000);
 	ASSERT_LT(crowd, 4 * alone + 2000000);
@@ -344,8 +346,8 @@ TEST(uring__free_under_io)
 TEST(uring__dies)
 {
 	uint32_t frames[DEPTH], i, round, binding, disk;
+	uint64_t block, start;
 	int fd = t_open();
-	uint64_t block;
 
 	disk = setup_data(fd, DEPTH, &block, &binding);
 	ASSERT_EQ(xt_unbind(fd, binding), 0);
@@ -374,9 +376,12 @@ TEST(uring__dies)
 		}
 		test_join_killed(pid, SIGKILL);
 	}
-	for (i = 0; i < 100 && xt_detach(fd, disk, 0); i++)
+	start = test_now_ns();
+	while (xt_detach(fd, disk, 0)) {
+		if (test_overdue(start, 2000))
+			FAIL("bindings are left");
 		test_sleep_ms(20);
-	ASSERT_LT(i, 100);
+	}
 }
 
 /* Crashes ---------------------------------------------------------------------------------------- */

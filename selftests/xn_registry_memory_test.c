@@ -164,9 +164,13 @@ TEST(memory__taken_by_force)
 	use(fd, block + 1, RW, &idle);
 	ASSERT_EQ(xt_unbind(fd, idle.out_entry), 0);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 60000, &asked), 0);
+	ASSERT_EQ(asked, 1);
 	wait_state(t, block + 1, ~0U, 0);
 	ASSERT_EQ(state_of(t, block) & EXO_XN_REG_FRAME, EXO_XN_REG_FRAME);
+	/* A frame's row shows first that it goes: until it has gone it is what is asked for. */
+	t_wait_charged(fd, 0, 1);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 50, &asked), 0);
+	ASSERT_EQ(asked, 1);
 	wait_gone(fd, &e.out_cap);
 	ASSERT_EQ(entry(fd, block, RW, EXO_XN_ENTRY_MEMORY, &idle), -ESTALE);
 	ASSERT_EQ(state_of(t, block), EXO_XN_REG_USED | EXO_XN_REG_MEMORY | EXO_XN_REG_HELD | EXO_XN_REG_LOST);
@@ -243,11 +247,15 @@ TEST(pressure__order)
 	for (i = 0; i < 8; i++)
 		wait_state(t, block + i, ~0U, 0);
 	ASSERT_EQ(state_of(t, block + 8) & EXO_XN_REG_FRAME, EXO_XN_REG_FRAME);
+	t_wait_charged(fd, 0, 2);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 60000, &asked), 0);
+	ASSERT_EQ(asked, 1);
 	wait_state(t, block + 8, ~0U, EXO_XN_REG_USED | EXO_XN_REG_HELD);
 	ASSERT_EQ(state_of(t, block + 9) & EXO_XN_REG_DIRTY, EXO_XN_REG_DIRTY);
 	wait_gone(fd, &held.out_cap);
+	t_wait_charged(fd, 0, 1);
 	ASSERT_EQ(t_revoke(fd, 0, 1, 60000, &asked), 0);
+	ASSERT_EQ(asked, 1);
 	wait_state(t, block + 9, ~0U, EXO_XN_REG_USED | EXO_XN_REG_HELD);
 	ASSERT_EQ(on_disk(fd, block + 9), MAGIC);
 	ASSERT_EQ(t->lost, 0);
