@@ -280,7 +280,7 @@ TEST(kv__gives_frames_back)
 /* Catches: an acknowledged group that is lost, or one that is there in part, after a power failure. */
 TEST(kv__crash)
 {
-	int fd = t_open(), i;
+	int fd = t_open(), i, status;
 	uint32_t disk = setup(fd), copy_disk, groups = 0, found;
 	uint64_t seed = (uint64_t)getpid();
 	struct exo_xn_attach attach;
@@ -293,7 +293,8 @@ TEST(kv__crash)
 		wait_for(groups + 40 + (uint32_t)(seed * 7919 * (uint64_t)(i + 1) % 60));
 		ASSERT_EQ(kill(pid, SIGSTOP), 0);
 		/* What it has begun in the kernel is done then. */
-		usleep(200000);
+		ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+		ASSERT_TRUE(WIFSTOPPED(status));
 		groups = *acknowledged;
 		snprintf(name, sizeof(name), "copy%d", i % 2);
 		xt_crash("disk", name, copy);

@@ -36,9 +36,9 @@ static struct exo_env_status wait_held(int fd, pid_t pid, uint32_t frames)
 static struct exo_env_status wait_answered(int fd, pid_t pid)
 {
 	struct exo_env_status st = env_of(fd, pid);
-	unsigned int i;
+	uint64_t start = test_now_ns();
 
-	for (i = 0; i < 500 && st.out_wanted; i++) {
+	while (st.out_wanted && !test_overdue(start, 5000)) {
 		test_sleep_ms(10);
 		st = env_of(fd, pid);
 	}
@@ -65,8 +65,8 @@ static void squeeze_until_end(struct squeeze *squeeze)
 			squeeze->asked = st.out_asked;
 			squeeze->given = st.out_given;
 			squeeze->taken = st.out_taken;
-			t_revoke(squeeze->fd, st.out_env, test_random(&seed) % 600 + 1, 10000,
-				 &asked);
+			t_revoke(squeeze->fd, st.out_env, test_random(&seed) % 600 + 1,
+				 test_limit_ms(10000), &asked);
 		}
 		test_sleep_ms(test_random(&seed) % 100);
 	}
@@ -194,7 +194,7 @@ TEST_LONG(asked_while_idle__given_in_time, 60)
 	fd = t_open();
 	pid = start_idle(&idle);
 	st = wait_held(fd, pid, 1000);
-	ASSERT_EQ(t_revoke(fd, st.out_env, 800, 20000, &asked), 0);
+	ASSERT_EQ(t_revoke(fd, st.out_env, 800, test_limit_ms(20000), &asked), 0);
 	ASSERT_EQ(asked, 800);
 	st = wait_answered(fd, pid);
 	ASSERT_EQ(st.out_wanted, 0);
@@ -211,14 +211,16 @@ TEST_LONG(stopped_over_the_deadline__reads_again, 60)
 	struct exo_env_status st;
 	struct idle idle = { .first = true };
 	uint32_t asked;
+	int fd, status;
 	pid_t pid;
-	int fd;
 
 	t_need_root();
 	fd = t_open();
 	pid = start_idle(&idle);
 	st = wait_held(fd, pid, 1000);
 	kill(pid, SIGSTOP);
+	ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	ASSERT_TRUE(WIFSTOPPED(status));
 	ASSERT_EQ(t_revoke(fd, st.out_env, 700, 100, &asked), 0);
 	ASSERT_EQ(wait_answered(fd, pid).out_taken, 700);
 	/* It reads before the library's thread has seen the log. */
@@ -245,6 +247,8 @@ TEST_LONG(pinned_and_taken__dies_and_recovers, 60)
 	pid = start_idle(&idle);
 	st = wait_held(fd, pid, 1000);
 	kill(pid, SIGSTOP);
+	ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	ASSERT_TRUE(WIFSTOPPED(status));
 	guarantee(fd, 0);
 	ASSERT_EQ(t_revoke(fd, st.out_env, st.out_frames, 100, &asked), 0);
 	ASSERT_EQ(asked, st.out_frames);

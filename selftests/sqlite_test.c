@@ -244,7 +244,7 @@ TEST_LONG(threads__all_rows, 120)
 	for (i = 0; i < 40 && getuid() == 0; i++) {
 		st = env_of(fd, getpid());
 		if (st.out_env)
-			t_revoke(fd, st.out_env, 100, 10000, &asked);
+			t_revoke(fd, st.out_env, 100, test_limit_ms(10000), &asked);
 		test_sleep_ms(50);
 	}
 	for (i = 0; i < THREADS; i++)

@@ -353,7 +353,7 @@ static void give_frames(void)
 	ASSERT_EQ(t_revoke(root_fd, env_of(root_fd, getpid()).out_env, 256, 20000, &asked), 0);
 	ASSERT_GT(asked, 0);
 	while (figures().frames + asked > had) {
-		if (test_late(start, 10000))
+		if (test_overdue(start, 10000))
 			FAIL("%llu frames, %llu were there, %u were asked for", (unsigned long long)figures().frames,
 			     (unsigned long long)had, asked);
 		test_sleep_ms(1);
@@ -514,6 +514,8 @@ static void crash(const char *journal)
 		/* What is acknowledged before the copy begins is in it. */
 		checked.acked = acked->transactions;
 		kill(pid, SIGSTOP);
+		ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+		ASSERT_TRUE(WIFSTOPPED(status));
 		xt_crash("disk", "copy", copy);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
