@@ -45,6 +45,7 @@ EXPORT int exo_env_open(struct exo_env **out_env, const struct exo_env_opts *opt
 		return -ENOMEM;
 	env->pid = getpid();
 	env->queue.ready = -1;
+	env->again = -1;
 	pthread_mutex_init(&env->lock, NULL);
 	pthread_mutex_init(&env->event_lock, NULL);
 
@@ -132,6 +133,8 @@ EXPORT int exo_env_close(struct exo_env *env)
 	}
 	if (env->queue.ready >= 0)
 		sys_close(env->queue.ready);
+	if (env->again >= 0)
+		sys_close(env->again);
 	sys_munmap(env->views, VIEW_IDS * sizeof(*env->views));
 	sys_close(env->fd);
 	lib_free(env);

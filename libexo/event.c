@@ -13,19 +13,25 @@
 
 #include "lib.h"
 
+static int open_eventfd(int *fd)
+{
+	if (*fd < 0)
+		*fd = sys_eventfd();
+	return *fd < 0 ? *fd : 0;
+}
+
 int event_ring_map_locked(struct exo_env *env)
 {
 	void *ring;
+	int ret;
 
 	if (env->ring)
 		return 0;
-	if (env->queue.ready < 0) {
-		int fd = sys_eventfd();
-
-		if (fd < 0)
-			return fd;
-		env->queue.ready = fd;
-	}
+	ret = open_eventfd(&env->queue.ready);
+	if (!ret)
+		ret = open_eventfd(&env->again);
+	if (ret)
+		return ret;
 	ring = sys_mmap(NULL, env->info.out_ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, env->fd,
 			EXO_MMAP_RING);
 	if (sys_is_err(ring))
@@ -219,8 +225,12 @@ EXPORT int exo_env_on_revoke(struct exo_env *env, exo_revoke_fn fn, void *ctx)
 	pthread_mutex_lock(&env->event_lock);
 	env->revoke_fn = fn;
 	env->revoke_ctx = ctx;
-	/* A request may be older than its handler. */
+	/* A request may be older than its handler, and who took it asleep again. */
 	env->resync = true;
+	if (env->again >= 0 && fn)
+		sys_eventfd_set(env->again);
+	else
+		sys_eventfd_clear(env->again);
 	pthread_mutex_unlock(&env->event_lock);
 	return 0;
 }
@@ -293,8 +303,10 @@ static void resync(struct exo_env *env)
 
 	pthread_mutex_lock(&env->event_lock);
 	wanted = env->resync && env->revoke_fn;
-	if (wanted)
+	if (wanted) {
 		env->resync = false;
+		sys_eventfd_clear(env->again);
+	}
 	pthread_mutex_unlock(&env->event_lock);
 	if (wanted)
 		tell_revoke(env, 0);
@@ -322,12 +334,12 @@ static int dispatch_ready(struct exo_env *env)
  * @env: the environment
  * @timeout_ms: how long to wait for the first one; -1: for ever, 0: not at all
  *
- * Return: how many were handled; 0: the time was up; -EINTR: a signal was handled. Thread-safe;
- * each event goes to one caller.
+ * Return: how many were handled; 0: the time was up, or exo_env_on_revoke() had something to be looked at;
+ * -EINTR: a signal was handled. Thread-safe; each event goes to one caller.
  */
 EXPORT int exo_env_dispatch(struct exo_env *env, int timeout_ms)
 {
-	int fds[2];
+	int fds[3];
 	int ret;
 
 	ret = dispatch_ready(env);
@@ -335,7 +347,8 @@ EXPORT int exo_env_dispatch(struct exo_env *env, int timeout_ms)
 		return ret;
 	fds[0] = env->fd;
 	fds[1] = env->queue.ready;
-	ret = sys_wait_readable(fds, 2, timeout_ms);
+	fds[2] = env->again;
+	ret = sys_wait_readable(fds, 3, timeout_ms);
 	if (ret)
 		return ret == -ETIMEDOUT ? 0 : ret;
 	return dispatch_ready(env);
@@ -347,15 +360,16 @@ static void *service_main(void *arg)
 {
 	struct service *service = arg;
 	struct exo_env *env = service->env;
-	int fds[3];
+	int fds[4];
 
 	fds[0] = service->stop_fd;
 	fds[1] = env->fd;
 	fds[2] = env->queue.ready;
+	fds[3] = env->again;
 	for (;;) {
 		if (dispatch_ready(env) < 0)
 			break;
-		if (sys_wait_readable(fds, 3, -1))
+		if (sys_wait_readable(fds, 4, -1))
 			continue;
 		if (sys_wait_readable(&service->stop_fd, 1, 0) == 0)
 			break;

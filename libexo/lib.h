@@ -71,6 +71,7 @@ struct exo_env {
 	uint64_t overflow;	/* of the ring, as last seen */
 	uint64_t lost;		/* from queue; less what the ring had lost before its first use */
 	bool resync;		/* a request for frames may have been lost */
+	int again;		/* an eventfd, readable when a dispatcher that sleeps is to look at that */
 	exo_revoke_fn revoke_fn;
 	void *revoke_ctx;
 	exo_event_fn event_fn;
