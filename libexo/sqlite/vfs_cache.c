@@ -81,6 +81,20 @@ err_free:
 	return ret;
 }
 
+/* A frame that is taken by force meanwhile is not ours any more: go on behind it. */
+static void give_frames(const uint32_t *frames, uint32_t count)
+{
+	uint32_t done;
+
+	while (count) {
+		done = 0;
+		if (exo_mem_free(vfs.env, frames, count, &done) >= 0 || done >= count)
+			return;
+		frames += done + 1;
+		count -= done + 1;
+	}
+}
+
 static void slab_free(struct slab *slab)
 {
 	struct slab **at = &vfs.slabs;
@@ -94,7 +108,7 @@ static void slab_free(struct slab *slab)
 	for (i = 0; i < SLAB; i++)
 		free_take(&slab->block[i]);
 	exo_window_unmap(slab->window);
-	exo_mem_free(vfs.env, slab->frames, SLAB, NULL);
+	give_frames(slab->frames, SLAB);
 	vfs.frames -= SLAB;
 	free(slab);
 }
