@@ -239,47 +239,60 @@ static bool any_new(const struct share *share)
 	return false;
 }
 
-/* All seats of an entry at once: mostly nobody has any. */
-static bool seats_free(struct share *share, uint32_t page)
+/*
+ * One who died on it, and nobody has looked since? With somebody else there it would seem that he lives, and what
+ * only he had were ours: better another seat.
+ */
+static bool has_rests(const struct share *share, uint32_t seat)
 {
-	uint32_t all = (1U << EXO_XN_SLOTS) - 1, keep = 0;
+	return head(share)->magic == MAGIC && __atomic_load_n(&head(share)->seats, __ATOMIC_ACQUIRE) & share_bit(seat);
+}
+
+/* All seats of an entry at once: mostly nobody has any. */
+static bool seats_free(struct share *share, uint32_t page, bool rests)
+{
+	uint32_t all = (1U << EXO_XN_SLOTS) - 1, keep = 0, i;
 
 	if (seats_lock(share, page, all, EXO_XN_EXCLUSIVE))
 		return false;
-	if (share->seat == SHARE_SEATS) {
-		share->seat = page * EXO_XN_SLOTS;
-		keep = 1;
-	}
+	for (i = 0; i < EXO_XN_SLOTS && share->seat == SHARE_SEATS; i++)
+		if (rests || !has_rests(share, page * EXO_XN_SLOTS + i)) {
+			share->seat = page * EXO_XN_SLOTS + i;
+			keep = 1U << i;
+		}
 	seats_lock(share, page, all & ~keep, EXO_XN_UNLOCK);
 	return true;
 }
 
-/* A seat that is free, and whether another is taken. With START. */
-static int choose_seat(struct share *share, bool *out_others)
+/* A seat that is free, one with somebody's rests if need be, and whether another is taken. With START. */
+static int choose_seat(struct share *share, bool rests, bool *out_others)
 {
 	uint32_t i = 0;
 
 	*out_others = false;
 	share->seat = SHARE_SEATS;
 	while (i < SHARE_SEATS && (share->seat == SHARE_SEATS || !*out_others)) {
-		if (i % EXO_XN_SLOTS == 0 && seats_free(share, i / EXO_XN_SLOTS)) {
+		if (i % EXO_XN_SLOTS == 0 && seats_free(share, i / EXO_XN_SLOTS, rests)) {
 			i += EXO_XN_SLOTS;
 			continue;
 		}
-		if (share->seat == SHARE_SEATS && !seat_lock(share, i, EXO_XN_EXCLUSIVE))
+		if (share->seat == SHARE_SEATS && (rests || !has_rests(share, i)) &&
+		    !seat_lock(share, i, EXO_XN_EXCLUSIVE))
 			share->seat = i;
 		else if (seat_alive(share, i))
 			*out_others = true;
 		i++;
 	}
-	return share->seat == SHARE_SEATS ? -EUSERS : 0;
+	if (share->seat == SHARE_SEATS)
+		return rests ? -EUSERS : choose_seat(share, true, out_others);
+	return 0;
 }
 
 /* With START. */
 static int take_seat(struct share *share)
 {
 	bool others;
-	int ret = choose_seat(share, &others);
+	int ret = choose_seat(share, false, &others);
 
 	if (ret)
 		return ret;
