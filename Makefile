@@ -85,6 +85,7 @@ check-box: user
 
 soak: all fio
 	@tools/setup proof
+	+@$(MAKE) $(QUIET) --no-print-directory -C selftests/unit run
 	+@EXO_FUZZ_SECONDS=$$(($(SOAK) / 4)) $(MAKE) $(QUIET) --no-print-directory -C selftests/unit fuzz-xn
 	@EXO_FUZZ_SECONDS=$$(($(SOAK) / 4)) selftests/fuzz/xn_afl
 	@$(TESTS) --time $$(($(SOAK) + 300)) --env EXO_FUZZ_SECONDS=$(SOAK) --only 'fuzz/*' debug
