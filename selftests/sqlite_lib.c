@@ -72,7 +72,7 @@ sqlite3 *db_open(const char *path)
 	sqlite3 *db;
 
 	ASSERT_EQ(sqlite3_open(path, &db), SQLITE_OK);
-	sqlite3_busy_timeout(db, 20000);
+	sqlite3_busy_timeout(db, (int)test_limit_ms(20000));
 	return db;
 }
 

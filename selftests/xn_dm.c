@@ -132,10 +132,11 @@ void dm_message(const char *name, const char *text)
 
 void dm_remove(const char *name)
 {
+	uint64_t start = test_now_ns();
 	union command cmd;
-	int i, ret = -EBUSY;
+	int ret = -EBUSY;
 
-	for (i = 0; i < 500 && ret == -EBUSY; i++) {
+	while (ret == -EBUSY && !test_overdue(start, 5000)) {
 		command_init(&cmd, name);
 		ret = control(DM_DEV_REMOVE, &cmd);
 		if (ret)

@@ -36,7 +36,7 @@ static void lose(struct exo_env *env, const char *policy)
 	if (ret)
 		die("graft-victim", ret == -EPERM ? "run it as root: only root may ask for frames" :
 						    exo_strerror(ret));
-	for (tries = 0; tries < 100 && n < (int)asked; tries++) {
+	for (tries = 0; tries < 1200 && n < (int)asked; tries++) {
 		usleep(50000);
 		ret = exo_mem_log(env, taken + n, PAGES - (uint32_t)n, NULL);
 		n += ret > 0 ? ret : 0;
